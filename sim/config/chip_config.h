@@ -1,0 +1,159 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sim/base/units.h"
+#include "sim/datapath/format.h"
+
+namespace tessera {
+
+// What a chip is: plain values, read from configs/chips/*.yaml by the loader (loader.h) through
+// the schema (schema.h), which holds each key's unit, range, meaning and source. YAML keys are the
+// member names, nested as here: `l2.size_mib`, `tensor_core.bf16_flops_per_cycle`.
+
+/// Clock domains.
+struct ClockConfig {
+  double core_mhz = 0;  ///< boost clock of cores, NoC and L2; the governor may lower it
+  double min_mhz = 0;   ///< lowest clock the governor may choose
+};
+
+/// The cores (SMs) and what a block may use of one.
+struct CoreConfig {
+  int count = 0;
+  int max_cluster = 1;         ///< largest number of blocks of a cluster
+  int max_blocks = 0;          ///< resident blocks per core
+  int max_warps = 0;           ///< resident warps per core
+  std::int64_t registers = 0;  ///< 32-bit registers per core
+};
+
+/// Dense matrix unit of one core. Rate 0 = the format is not supported.
+struct TensorCoreConfig {
+  int fp16_flops_per_cycle = 0;
+  int bf16_flops_per_cycle = 0;
+  int tf32_flops_per_cycle = 0;
+  int fp8_flops_per_cycle = 0;  ///< e4m3 and e5m2
+  int latency_cycles = 0;       ///< last operand to usable result of one instruction
+  int operands_from_scratchpad = 0;  ///< 1: B (and A) stream from the scratchpad (wgmma, tcgen05); 0: registers
+
+  /// FLOP per cycle for operands of `format`; 0 if unsupported.
+  int flops_per_cycle(Format format) const;
+};
+
+/// FP32 lanes and special-function units of one core.
+struct VectorUnitConfig {
+  int fma_per_cycle = 0;      ///< FP32 multiply-adds (or adds, maxima) a cycle
+  int special_per_cycle = 0;  ///< exp2, reciprocal, rsqrt, tanh a cycle
+  int convert_per_cycle = 0;  ///< format conversions a cycle
+  int latency_cycles = 0;     ///< dependent-operation latency
+};
+
+/// Software-managed memory of one core (shared memory).
+struct ScratchpadConfig {
+  int size_kib = 0;             ///< usable by blocks of one core
+  int bytes_per_cycle = 0;
+  int latency_cycles = 0;
+  int reserved_per_block_bytes = 0;
+};
+
+/// Copy engine of one core (TMA).
+struct DmaConfig {
+  int latency_cycles = 0;         ///< added to a plain load's latency
+  int issue_cycles = 0;           ///< interval between two requests
+  int max_outstanding_kib = 0;    ///< bytes in flight per core; beyond it requests wait
+  int max_box_rows = 256;         ///< largest box dimension in elements
+  int multicast = 0;              ///< 1: one L2 read may feed all blocks of a cluster
+};
+
+/// Arrival/wait objects in the scratchpad (mbarrier).
+struct BarrierConfig {
+  int latency_cycles = 0;         ///< last arrival to waiter running, same core
+  int remote_latency_cycles = 0;  ///< the same across cores of a cluster
+};
+
+/// Network between cores and L2.
+struct NocConfig {
+  int core_read_bytes_per_cycle = 0;   ///< port of one core, L2 to core
+  int core_write_bytes_per_cycle = 0;  ///< port of one core, core to L2
+};
+
+/// Second-level cache, split in partitions each near one half of the cores.
+struct L2Config {
+  int size_mib = 0;
+  int partitions = 1;
+  int line_bytes = 128;
+  int read_bytes_per_cycle = 0;   ///< all partitions together
+  int write_bytes_per_cycle = 0;
+  int link_bytes_per_cycle = 0;   ///< between partitions, each direction
+  int near_latency_cycles = 0;    ///< load to use, hit in the core's own partition
+  int far_latency_cycles = 0;     ///< load to use, hit in another partition
+  int replicate_far = 0;          ///< 1: data homed far is also kept near (halves capacity for shared data)
+};
+
+/// DRAM stacks. Timings in nanoseconds; a command on a pseudo-channel sees its bank's state.
+struct HbmConfig {
+  int size_gib = 0;
+  double bandwidth_gbps = 0;       ///< peak of all stacks, GB/s (10^9)
+  int stacks = 0;
+  int pseudo_channels_per_stack = 0;
+  int banks = 0;                   ///< per pseudo-channel
+  int bank_groups = 0;
+  int row_bytes = 0;               ///< page of one bank of one pseudo-channel
+  int burst_bytes = 0;
+  int interleave_bytes = 0;        ///< consecutive bytes on one pseudo-channel
+  double trcd_ns = 0, trp_ns = 0, tras_ns = 0, tcl_ns = 0, tcwl_ns = 0;
+  double trrd_ns = 0;              ///< activate to activate, different banks
+  double tccd_l_bursts = 0;        ///< column to column, same bank group, in burst times
+  double twr_ns = 0, twtr_ns = 0, trtw_ns = 0, trtp_ns = 0;
+  double trefi_ns = 0, trfc_ns = 0;
+  int controller_latency_cycles = 0;  ///< L2 miss to memory controller and back, without the device
+};
+
+/// Host and command processor.
+struct LaunchConfig {
+  double first_us = 0;            ///< host call to first kernel start (not part of graph time)
+  double gap_us = 0;              ///< end of a kernel to the start of the next in a graph
+  double overlap_us = 0;          ///< part of the gap hidden by programmatic dependent launch
+  int block_cycles = 0;           ///< between two block starts on one core
+  int setup_cycles = 0;           ///< block start to its first instruction
+};
+
+/// Links to other chips.
+struct LinkConfig {
+  double bandwidth_gbps = 0;  ///< each direction
+  double latency_us = 0;
+};
+
+/// Energy and power cap; the governor lowers the clock until the cap holds.
+struct PowerConfig {
+  double cap_w = 0;
+  double idle_w = 0;
+  double fp16_pj_per_flop = 0;  ///< fp16 and bf16
+  double tf32_pj_per_flop = 0;
+  double fp8_pj_per_flop = 0;
+  double vector_pj_per_flop = 0;
+  double scratchpad_pj_per_byte = 0;
+  double l2_pj_per_byte = 0;
+  double hbm_pj_per_byte = 0;
+  double voltage_exponent = 0;  ///< dynamic energy per operation grows as (clock/boost)^exponent
+};
+
+struct ChipConfig {
+  std::string name;
+  std::string description;
+  ClockConfig clock;
+  CoreConfig core;
+  TensorCoreConfig tensor_core;
+  VectorUnitConfig vector_unit;
+  ScratchpadConfig scratchpad;
+  DmaConfig dma;
+  BarrierConfig barrier;
+  NocConfig noc;
+  L2Config l2;
+  HbmConfig hbm;
+  LaunchConfig launch;
+  LinkConfig link;
+  PowerConfig power;
+};
+
+}  // namespace tessera

@@ -1,0 +1,3 @@
+#include "sim/frontend/layer_graph.h"
+
+namespace tessera {}

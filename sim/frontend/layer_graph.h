@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/trace/trace.h"
+
+namespace tessera {
+
+/// Operations of a layer graph. Field meanings per kind stand in Op.
+enum class OpKind : std::uint8_t {
+  embedding, gemm, linear, attention, moe_router, moe,
+  softmax, layernorm, rmsnorm, gelu, silu_mul, add, rotary, cast, quantise, transpose,
+  allreduce, allgather, reducescatter, alltoall, p2p,
+};
+std::string_view name(OpKind kind);
+
+/// How the linear layers of an operation compute.
+enum class Precision : std::uint8_t { tf32, fp16, bf16, fp8, fp8_block };
+std::string_view name(Precision precision);          ///< "tf32", "fp16", "bf16", "fp8", "fp8-block"
+Format operand_format(Precision precision);          ///< tensor-core operands: e4m3 for both fp8
+Format activation_format(Precision precision);       ///< what flows between layers: bf16 for fp8
+
+enum class Activation : std::uint8_t { none, relu, gelu };
+
+/// Work done on a GEMM's output tile before it is stored.
+struct Epilogue {
+  bool bias = false;
+  Activation activation = Activation::none;
+  bool residual = false;   ///< adds inputs.back(), shape of the output
+};
+
+/// Index in LayerGraph block's tensors; -1 = none.
+using TensorId = int;
+
+/// One operation. Shapes are per chip (already divided by tensor parallelism).
+///
+/// | kind | fields | inputs | outputs |
+/// | gemm, linear | m n k precision epilogue | A[m,k], B[n,k], (residual[m,n]) | C[m,n] |
+/// | attention | batch q_len kv_len heads kv_heads head_dim causal window kv_format |
+/// |   Q [batch*q_len, heads*head_dim] (columns from q_column), K, V [batch*kv_len, kv_heads*head_dim] | O as Q |
+/// | moe | tokens hidden inter topk experts gated | x[tokens,hidden], W_up[experts*(gated?2:1)*inter, hidden],
+/// |   W_down[experts*hidden, inter], (residual) | y[tokens,hidden] |
+/// | moe_router | m=tokens n=experts k=hidden | x, W | logits |
+/// | embedding | rows=tokens cols=hidden | table | x |
+/// | softmax layernorm rmsnorm gelu add rotary cast transpose | rows cols | x, (second operand of add) | y |
+/// | silu_mul | rows cols (of the output) | x[rows, 2*cols] | y[rows, cols] |
+/// | quantise | rows cols | x | q (and scales) |
+/// | collectives | ranks bytes | | |
+struct Op {
+  std::string name;
+  OpKind kind = OpKind::gemm;
+  Precision precision = Precision::bf16;
+
+  std::int64_t m = 0, n = 0, k = 0;
+  Epilogue epilogue;
+  /// linear with fp8: the activation arrives in bf16 and is quantised as part of the operation.
+  bool quantise_input = false;
+
+  std::int64_t batch = 0, q_len = 0, kv_len = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  bool causal = false;
+  std::int64_t window = 0;               ///< sliding window in tokens, 0 = none
+  Format kv_format = Format::bf16;
+
+  std::int64_t rows = 0, cols = 0;
+
+  std::int64_t tokens = 0, hidden = 0, inter = 0, topk = 0, experts = 0;
+  bool gated = true;
+
+  std::int64_t ranks = 1, bytes = 0;
+
+  std::vector<TensorId> inputs;
+  std::vector<TensorId> outputs;
+
+  /// Tensor-core FLOPs, 2 per multiply-add, without padding. Causal attention counts only the
+  /// pairs the mask keeps; a window likewise.
+  Flops tensor_flops() const;
+  /// FLOPs on the vector unit (norms, activations, softmax), by the costs of vector_functions().
+  Flops vector_flops() const;
+};
+
+/// A group of operations executed `repeat` times with the same shapes (a decoder layer).
+/// tensors[].warm marks what the previous block has just written.
+struct GraphBlock {
+  std::string name;                      ///< "embedding", "layer", "head"
+  std::int64_t repeat = 1;
+  std::vector<Tensor> tensors;           ///< addresses are assigned by the lowering
+  std::vector<Op> ops;                   ///< in execution order
+};
+
+/// A workload as operations. parameters and *_bytes describe the whole model on this chip.
+struct LayerGraph {
+  std::string workload;                  ///< one line, as the user asked for it
+  std::vector<GraphBlock> blocks;
+  std::int64_t parameters = 0;           ///< of the whole model, before tensor parallelism
+  Bytes weight_bytes;                    ///< resident on this chip
+  Bytes kv_cache_bytes;
+  Bytes activation_bytes;                ///< largest set alive at once
+};
+
+/// Tensors an operation reads from and writes to DRAM at least, given which inputs are warm.
+Bytes compulsory_read(const GraphBlock& block, const Op& op);
+Bytes compulsory_write(const GraphBlock& block, const Op& op);
+
+}  // namespace tessera

@@ -1,0 +1,76 @@
+#include "sim/trace/trace.h"
+
+#include <algorithm>
+
+namespace tessera {
+
+Expr Expr::var(VarId v, std::int64_t coefficient, std::int64_t constant) {
+  Expr e(constant);
+  if (coefficient != 0) e.terms.push_back({v, coefficient});
+  return e;
+}
+
+Expr operator+(Expr a, const Expr& b) {
+  a.constant += b.constant;
+  for (const Expr::Term& term : b.terms) {
+    auto same = std::find_if(a.terms.begin(), a.terms.end(),
+                             [&](const Expr::Term& t) { return t.var == term.var; });
+    if (same == a.terms.end()) {
+      a.terms.push_back(term);
+    } else if ((same->coefficient += term.coefficient) == 0) {
+      a.terms.erase(same);
+    }
+  }
+  return a;
+}
+
+Expr operator*(Expr a, std::int64_t factor) {
+  if (factor == 0) return Expr(0);
+  a.constant *= factor;
+  for (Expr::Term& term : a.terms) term.coefficient *= factor;
+  return a;
+}
+
+const std::vector<VectorCost>& vector_functions() {
+  // Operations per element, counted from the arithmetic each function needs: one FP32 lane
+  // operation per multiply-add, add or maximum; one special operation per exp2, tanh, reciprocal.
+  static const std::vector<VectorCost> table = {
+      // function, name, fma, special, convert, is_epilogue
+      {VectorFunction::softmax, "softmax", 3, 1, 0.5, false},
+      {VectorFunction::rescale, "rescale", 1, 0, 0, false},
+      {VectorFunction::promote, "promote", 1, 0, 0, false},
+      {VectorFunction::epilogue, "epilogue", 1, 0, 0.5, true},
+      {VectorFunction::bias, "bias", 1, 0, 0, true},
+      {VectorFunction::residual, "residual", 1, 0, 0, true},
+      {VectorFunction::gelu, "gelu", 6, 1, 0, true},
+      {VectorFunction::silu_mul, "silu_mul", 3, 2, 0, true},
+      {VectorFunction::relu, "relu", 1, 0, 0, true},
+      {VectorFunction::add, "add", 1, 0, 0.5, false},
+      {VectorFunction::norm_statistics, "norm_statistics", 2, 0, 0.5, false},
+      {VectorFunction::norm_apply, "norm_apply", 2, 0, 0.5, false},
+      {VectorFunction::exponential, "exponential", 2, 1, 0.5, false},
+      {VectorFunction::rotary, "rotary", 2, 0, 1, false},
+      {VectorFunction::amax, "amax", 1, 0, 0.5, false},
+      {VectorFunction::quantise, "quantise", 1, 0, 0.5, false},
+      {VectorFunction::convert, "convert", 0, 0, 1, false},
+      {VectorFunction::combine, "combine", 2, 0, 0.5, false},
+      {VectorFunction::move, "move", 1, 0, 0, false},
+  };
+  return table;
+}
+
+const VectorCost& vector_cost(VectorFunction function) {
+  return vector_functions()[static_cast<std::size_t>(function)];
+}
+
+std::string_view name(TensorKind kind) {
+  switch (kind) {
+    case TensorKind::weight: return "weight";
+    case TensorKind::activation: return "activation";
+    case TensorKind::kv_cache: return "kv_cache";
+    case TensorKind::workspace: return "workspace";
+  }
+  return "";
+}
+
+}  // namespace tessera
