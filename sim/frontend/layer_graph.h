@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,17 +12,38 @@ namespace tessera {
 
 /// Operations of a layer graph. Field meanings per kind stand in Op.
 enum class OpKind : std::uint8_t {
-  embedding, gemm, linear, attention, moe_router, moe,
-  softmax, layernorm, rmsnorm, gelu, silu_mul, add, rotary, cast, quantise, transpose,
-  allreduce, allgather, reducescatter, alltoall, p2p,
+  embedding,
+  gemm,
+  linear,
+  attention,
+  moe_router,
+  moe,
+  softmax,
+  layernorm,
+  rmsnorm,
+  gelu,
+  silu_mul,
+  add,
+  rotary,
+  cast,
+  quantise,
+  transpose,
+  allreduce,
+  allgather,
+  reducescatter,
+  alltoall,
+  p2p,
 };
 std::string_view name(OpKind kind);
 
 /// How the linear layers of an operation compute.
 enum class Precision : std::uint8_t { tf32, fp16, bf16, fp8, fp8_block };
-std::string_view name(Precision precision);          ///< "tf32", "fp16", "bf16", "fp8", "fp8-block"
-Format operand_format(Precision precision);          ///< tensor-core operands: e4m3 for both fp8
-Format activation_format(Precision precision);       ///< what flows between layers: bf16 for fp8
+std::string_view name(Precision precision);  ///< "tf32", "fp16", "bf16", "fp8", "fp8-block"
+Format operand_format(Precision precision);  ///< tensor-core operands: e4m3 for both fp8
+Format activation_format(
+    Precision precision);  ///< what flows between layers: bf16 for fp8, fp32 for tf32
+/// Inverse of name(); throws InputError under `key` with the nearest valid name.
+Precision parse_precision(std::string_view text, const std::string& key = "precision");
 
 enum class Activation : std::uint8_t { none, relu, gelu };
 
@@ -29,7 +51,7 @@ enum class Activation : std::uint8_t { none, relu, gelu };
 struct Epilogue {
   bool bias = false;
   Activation activation = Activation::none;
-  bool residual = false;   ///< adds inputs.back(), shape of the output
+  bool residual = false;  ///< adds inputs.back(), shape of the output
 };
 
 /// Index in LayerGraph block's tensors; -1 = none.
@@ -40,15 +62,23 @@ using TensorId = int;
 /// | kind | fields | inputs | outputs |
 /// | gemm, linear | m n k precision epilogue | A[m,k], B[n,k], (residual[m,n]) | C[m,n] |
 /// | attention | batch q_len kv_len heads kv_heads head_dim causal window kv_format |
-/// |   Q [batch*q_len, heads*head_dim] (columns from q_column), K, V [batch*kv_len, kv_heads*head_dim] | O as Q |
-/// | moe | tokens hidden inter topk experts gated | x[tokens,hidden], W_up[experts*(gated?2:1)*inter, hidden],
-/// |   W_down[experts*hidden, inter], (residual) | y[tokens,hidden] |
-/// | moe_router | m=tokens n=experts k=hidden | x, W | logits |
-/// | embedding | rows=tokens cols=hidden | table | x |
-/// | softmax layernorm rmsnorm gelu add rotary cast transpose | rows cols | x, (second operand of add) | y |
-/// | silu_mul | rows cols (of the output) | x[rows, 2*cols] | y[rows, cols] |
-/// | quantise | rows cols | x | q (and scales) |
-/// | collectives | ranks bytes | | |
+/// |   Q [batch*q_len, heads*head_dim] (columns from q_column), K, V [batch*kv_len,
+/// kv_heads*head_dim] | O as Q | | moe | tokens hidden inter topk experts gated | x[tokens,hidden],
+/// W_up[experts*(gated?2:1)*inter, hidden], |   W_down[experts*hidden, inter], (residual) |
+/// y[tokens,hidden] | | moe_router | m=tokens n=experts k=hidden | x, W | logits | | embedding |
+/// rows=tokens cols=hidden | table | x | | softmax layernorm rmsnorm gelu add cast | rows cols | x,
+/// (second operand of add) | y | | transpose | rows cols (of the input) | x[rows, cols] | y[cols,
+/// rows] | | rotary | rows=tokens cols=(heads+2*kv_heads)*head_dim, k = rotated dimensions of a
+/// head, | |   batch q_len kv_len heads kv_heads head_dim | qkv[rows, cols] | qkv (Q in place), K
+/// and V caches | | silu_mul | rows cols (of the output) | x[rows, 2*cols] | y[rows, cols] | |
+/// quantise | rows cols | x | q (and scales) | | collectives | ranks bytes | | |
+///
+/// The keys and values of a decoder's new tokens are appended to the KV cache, tensors of
+/// batch*kv_len rows whose last q_len rows of each sequence are the new ones: by the rotary
+/// operation, or, where a model has none, by the QKV linear, whose outputs then are {qkv, K, V}
+/// (an encoder's too; there K and V are activations). Either way every element of the fused QKV
+/// result is written once: rows*cols (m*n) elements, whichever tensor they land in.
+/// A norm of each head (qk_norm) is an rmsnorm in place on the first `cols` columns of qkv.
 struct Op {
   std::string name;
   OpKind kind = OpKind::gemm;
@@ -61,7 +91,7 @@ struct Op {
 
   std::int64_t batch = 0, q_len = 0, kv_len = 0, heads = 0, kv_heads = 0, head_dim = 0;
   bool causal = false;
-  std::int64_t window = 0;               ///< sliding window in tokens, 0 = none
+  std::int64_t window = 0;  ///< sliding window in tokens, 0 = none
   Format kv_format = Format::bf16;
 
   std::int64_t rows = 0, cols = 0;
@@ -77,27 +107,41 @@ struct Op {
   /// Tensor-core FLOPs, 2 per multiply-add, without padding. Causal attention counts only the
   /// pairs the mask keeps; a window likewise.
   Flops tensor_flops() const;
-  /// FLOPs on the vector unit (norms, activations, softmax), by the costs of vector_functions().
+  /// FLOPs on the FP32 lanes (norms, activations, softmax, epilogues): two per lane operation of
+  /// vector_functions(); special functions and conversions run beside them and are not counted.
   Flops vector_flops() const;
 };
 
 /// A group of operations executed `repeat` times with the same shapes (a decoder layer).
 /// tensors[].warm marks what the previous block has just written.
 struct GraphBlock {
-  std::string name;                      ///< "embedding", "layer", "head"
+  std::string name;  ///< "embedding", "layer", "head"
   std::int64_t repeat = 1;
-  std::vector<Tensor> tensors;           ///< addresses are assigned by the lowering
-  std::vector<Op> ops;                   ///< in execution order
+  std::vector<Tensor> tensors;  ///< addresses are assigned by the lowering
+  std::vector<Op> ops;          ///< in execution order
 };
 
-/// A workload as operations. parameters and *_bytes describe the whole model on this chip.
+/// Query-key pairs of one head and one sequence that the mask keeps. Query i stands at position
+/// kv_len - q_len + i; causal: it sees the positions up to its own, of which a window > 0 keeps
+/// the last `window`. Without causal, all q_len * kv_len.
+std::int64_t attention_pairs(std::int64_t q_len, std::int64_t kv_len, bool causal,
+                             std::int64_t window);
+
+/// Product of positive factors; throws InputError under `key` when it exceeds `limit`.
+std::int64_t checked_product(const std::string& key, std::initializer_list<std::int64_t> factors,
+                             std::int64_t limit);
+constexpr std::int64_t max_tensor_elements = std::int64_t{1} << 48;
+constexpr std::int64_t max_flops = std::int64_t{1} << 62;
+
+/// A workload as operations. weight, KV-cache and activation bytes describe what is simulated: the
+/// whole model, or the decoder layers asked for.
 struct LayerGraph {
-  std::string workload;                  ///< one line, as the user asked for it
+  std::string workload;  ///< one line, as the user asked for it
   std::vector<GraphBlock> blocks;
-  std::int64_t parameters = 0;           ///< of the whole model, before tensor parallelism
-  Bytes weight_bytes;                    ///< resident on this chip
+  std::int64_t parameters = 0;  ///< of the whole model, before tensor parallelism
+  Bytes weight_bytes;           ///< resident on this chip
   Bytes kv_cache_bytes;
-  Bytes activation_bytes;                ///< largest set alive at once
+  Bytes activation_bytes;  ///< largest set alive at once
 };
 
 /// Tensors an operation reads from and writes to DRAM at least, given which inputs are warm.

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/frontend/graph_builder.h"
+#include "sim/frontend/model.h"
+
+namespace tessera {
+
+/// A model by name (a file NAME.yaml in one of `dirs`), by path of a description of ours (.yaml,
+/// .yml), of a Hugging Face config.json, or of a directory that holds a config.json.
+/// Throws InputError: not found (with the nearest name), or what the file's parser refuses.
+ModelConfig load_model(const std::string& name_or_path, const std::vector<std::string>& dirs);
+
+/// Names that load_model finds in `dirs`, sorted, each once.
+std::vector<std::string> model_names(const std::vector<std::string>& dirs);
+
+/// load_model and build_graph; the graph's workload line is the command-line form of the request.
+LayerGraph build_workload(const std::string& name_or_path, const std::vector<std::string>& dirs,
+                          const WorkloadOptions& options);
+
+}  // namespace tessera
