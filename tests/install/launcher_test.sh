@@ -1,24 +1,8 @@
 #!/usr/bin/env bash
 # The launcher and cmake/setup.sh on a small tree of their own, whose simulator is one file that
 # prints what it was given. Usage: launcher_test.sh SOURCE_DIR
-set -euo pipefail
-
+. "$(dirname -- "${BASH_SOURCE[0]}")/checks.sh"
 source_dir=$1
-scratch=$(mktemp -d)
-trap 'rm -rf -- "$scratch"' EXIT
-unset TESSERA_DATA CDPATH
-failures=0
-check() {  # check WHAT EXPECTED ACTUAL
-  if [[ $2 == "$3" ]]; then
-    printf 'ok: %s\n' "$1"
-  else
-    printf 'FAILED: %s\n  expected: %s\n  actual:   %s\n' "$1" "$2" "$3"
-    failures=$((failures + 1))
-  fi
-}
-contains() {  # contains WHAT PART TEXT
-  check "$1" yes "$([[ $3 == *"$2"* ]] && echo yes || echo "no: $3")"
-}
 
 tree="$scratch/a tree's place"
 mkdir -p "$tree/sim" "$tree/cmake"
@@ -123,4 +107,4 @@ if ((EUID == 0)); then
     "$(as_user "$tree/tessera" 2>&1 || true)"
 fi
 
-((failures == 0))
+finish
