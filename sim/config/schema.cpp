@@ -1,0 +1,469 @@
+#include "sim/config/schema.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tessera {
+namespace {
+
+using C = ChipConfig;
+
+KeyInfo integer(const char* name, const char* unit, double min, double max, KeyBinding member,
+                const char* meaning, const char* source) {
+  return {name, KeyType::integer, true, unit, min, max, meaning, source, member};
+}
+
+KeyInfo real(const char* name, const char* unit, double min, double max, KeyBinding member,
+             const char* meaning, const char* source) {
+  return {name, KeyType::real, true, unit, min, max, meaning, source, member};
+}
+
+KeyInfo flag(const char* name, KeyBinding member, const char* meaning, const char* source) {
+  return {name, KeyType::boolean, false, "", 0, 1, meaning, source, member};
+}
+
+KeyInfo text(const char* name, KeyBinding member, const char* meaning) {
+  return {name, KeyType::text, false, "", 0, 0, meaning, "", member};
+}
+
+KeyInfo optional(KeyInfo key) {
+  key.required = false;
+  return key;
+}
+
+// Upper limits are far above any chip and low enough that the products the simulator forms
+// (bytes, FLOPs, picoseconds) stay below 2^62.
+constexpr double kMaxCycles = 1e6;
+constexpr double kMaxRate = 1 << 20;  // bytes or operations a cycle
+constexpr double kMaxNs = 1e6;
+
+const char* const kDatasheet = "vendor datasheet or architecture whitepaper";
+const char* const kQuery = "device query of the vendor's runtime";
+const char* const kPointerChase = "pointer-chase microbenchmark";
+const char* const kBandwidthTest = "bandwidth microbenchmark";
+const char* const kDramSpec = "JEDEC standard or DRAM datasheet";
+const char* const kEnergy = "power measured while one unit is busy, or published energy per access";
+const char* const kTrace = "timeline of a profiler, or differences of measured kernel times";
+
+std::vector<KeyInfo> build() {
+  return {
+      text(
+          "name", [](C& c) { return &c.name; },
+          "Name shown in reports and recorded in traces; the file's name if not given."),
+      text(
+          "description", [](C& c) { return &c.description; }, "One line for `tessera list chips`."),
+
+      real(
+          "clock.core_mhz", "MHz", 1, 100000, [](C& c) { return &c.clock.core_mhz; },
+          "Boost clock of cores, network and L2: the clock of every count of cycles.", kQuery),
+      real(
+          "clock.min_mhz", "MHz", 1, 100000, [](C& c) { return &c.clock.min_mhz; },
+          "Lowest clock the power governor may choose; at most clock.core_mhz.",
+          "lowest clock seen under the power cap"),
+
+      integer(
+          "core.count", "", 1, 65536, [](C& c) { return &c.core.count; },
+          "Cores (streaming multiprocessors) enabled.", kDatasheet),
+      optional(integer(
+          "core.max_cluster", "blocks", 1, 64, [](C& c) { return &c.core.max_cluster; },
+          "Largest cluster of blocks that run at the same time on neighbouring cores; "
+          "1 = no clusters.",
+          kDatasheet)),
+      integer(
+          "core.max_blocks", "blocks", 1, 1024, [](C& c) { return &c.core.max_blocks; },
+          "Most blocks resident on one core; at most core.max_warps.", kQuery),
+      integer(
+          "core.max_warps", "warps", 1, 1024, [](C& c) { return &c.core.max_warps; },
+          "Most warps of 32 threads resident on one core.", kQuery),
+      integer(
+          "core.registers", "registers", 1024, 1 << 24, [](C& c) { return &c.core.registers; },
+          "32-bit registers of one core.", kQuery),
+
+      optional(integer(
+          "tensor_core.fp16_flops_per_cycle", "FLOP/cycle", 0, kMaxRate,
+          [](C& c) { return &c.tensor_core.fp16_flops_per_cycle; },
+          "Dense FP16 rate of one core, a multiply-add counting two; 0 = not "
+          "supported.",
+          kDatasheet)),
+      optional(integer(
+          "tensor_core.bf16_flops_per_cycle", "FLOP/cycle", 0, kMaxRate,
+          [](C& c) { return &c.tensor_core.bf16_flops_per_cycle; },
+          "Dense BF16 rate of one core; 0 = not supported.", kDatasheet)),
+      optional(integer(
+          "tensor_core.tf32_flops_per_cycle", "FLOP/cycle", 0, kMaxRate,
+          [](C& c) { return &c.tensor_core.tf32_flops_per_cycle; },
+          "Dense TF32 rate of one core; 0 = not supported.", kDatasheet)),
+      optional(integer(
+          "tensor_core.fp8_flops_per_cycle", "FLOP/cycle", 0, kMaxRate,
+          [](C& c) { return &c.tensor_core.fp8_flops_per_cycle; },
+          "Dense rate of one core for e4m3 and e5m2; 0 = not supported.", kDatasheet)),
+      integer(
+          "tensor_core.latency_cycles", "cycles", 0, kMaxCycles,
+          [](C& c) { return &c.tensor_core.latency_cycles; },
+          "Last operand to usable result of one matrix instruction.",
+          "microbenchmark of dependent matrix instructions"),
+      flag(
+          "tensor_core.operands_from_scratchpad",
+          [](C& c) { return &c.tensor_core.operands_from_scratchpad; },
+          "1: matrix operands stream from the scratchpad (wgmma, tcgen05); 0: they come from "
+          "registers (mma.sync).",
+          "vendor instruction set manual"),
+
+      integer(
+          "vector_unit.fma_per_cycle", "lanes", 1, kMaxRate,
+          [](C& c) { return &c.vector_unit.fma_per_cycle; },
+          "FP32 multiply-adds (or additions, or maxima) a cycle in one core.", kDatasheet),
+      integer(
+          "vector_unit.special_per_cycle", "lanes", 1, kMaxRate,
+          [](C& c) { return &c.vector_unit.special_per_cycle; },
+          "Special functions (exp2, reciprocal, rsqrt, tanh) a cycle in one core.",
+          "vendor programming guide, throughput of arithmetic instructions"),
+      integer(
+          "vector_unit.convert_per_cycle", "lanes", 1, kMaxRate,
+          [](C& c) { return &c.vector_unit.convert_per_cycle; },
+          "Number-format conversions a cycle in one core.",
+          "vendor programming guide, throughput of arithmetic instructions"),
+      integer(
+          "vector_unit.latency_cycles", "cycles", 0, kMaxCycles,
+          [](C& c) { return &c.vector_unit.latency_cycles; },
+          "Issue of an FP32 operation to that of one that needs its result.",
+          "microbenchmark of dependent instructions"),
+
+      integer(
+          "scratchpad.size_kib", "KiB", 1, 1 << 20, [](C& c) { return &c.scratchpad.size_kib; },
+          "Scratchpad (shared memory) that the blocks of one core may use together.", kQuery),
+      integer(
+          "scratchpad.bytes_per_cycle", "B/cycle", 1, kMaxRate,
+          [](C& c) { return &c.scratchpad.bytes_per_cycle; },
+          "Bytes one core's scratchpad reads or writes a cycle.", kBandwidthTest),
+      integer(
+          "scratchpad.latency_cycles", "cycles", 0, kMaxCycles,
+          [](C& c) { return &c.scratchpad.latency_cycles; }, "Load to use of scratchpad data.",
+          kPointerChase),
+      optional(integer(
+          "scratchpad.reserved_per_block_bytes", "B", 0, 1 << 20,
+          [](C& c) { return &c.scratchpad.reserved_per_block_bytes; },
+          "Part of the scratchpad each resident block loses to the system.", kQuery)),
+
+      integer(
+          "dma.latency_cycles", "cycles", 0, kMaxCycles, [](C& c) { return &c.dma.latency_cycles; },
+          "What a copy-engine (TMA) load takes longer than a plain load of the same data.",
+          "microbenchmark of copy-engine against plain loads"),
+      integer(
+          "dma.issue_cycles", "cycles", 0, kMaxCycles, [](C& c) { return &c.dma.issue_cycles; },
+          "Interval between two requests that one core's copy engine accepts.", kBandwidthTest),
+      integer(
+          "dma.max_outstanding_kib", "KiB", 1, 1 << 20,
+          [](C& c) { return &c.dma.max_outstanding_kib; },
+          "Bytes one core's copy engine has in flight before further requests wait.",
+          kBandwidthTest),
+      optional(integer(
+          "dma.max_box_rows", "elements", 1, 1 << 20, [](C& c) { return &c.dma.max_box_rows; },
+          "Largest box dimension of one request.", "vendor instruction set manual")),
+      flag(
+          "dma.multicast", [](C& c) { return &c.dma.multicast; },
+          "1: one L2 read may feed every block of a cluster.", "vendor instruction set manual"),
+
+      integer(
+          "barrier.latency_cycles", "cycles", 0, kMaxCycles,
+          [](C& c) { return &c.barrier.latency_cycles; },
+          "Last arrival to the waiter running, on the same core.", "barrier microbenchmark"),
+      integer(
+          "barrier.remote_latency_cycles", "cycles", 0, kMaxCycles,
+          [](C& c) { return &c.barrier.remote_latency_cycles; },
+          "Last arrival to the waiter running, across the cores of a cluster.",
+          "microbenchmark of distributed shared memory"),
+
+      integer(
+          "noc.core_read_bytes_per_cycle", "B/cycle", 1, kMaxRate,
+          [](C& c) { return &c.noc.core_read_bytes_per_cycle; },
+          "Width of one core's port, L2 to core.", kBandwidthTest),
+      integer(
+          "noc.core_write_bytes_per_cycle", "B/cycle", 1, kMaxRate,
+          [](C& c) { return &c.noc.core_write_bytes_per_cycle; },
+          "Width of one core's port, core to L2.", kBandwidthTest),
+
+      integer(
+          "l2.size_mib", "MiB", 1, 1 << 20, [](C& c) { return &c.l2.size_mib; },
+          "Capacity of all partitions together.", kQuery),
+      optional(integer(
+          "l2.partitions", "", 1, 64, [](C& c) { return &c.l2.partitions; },
+          "Partitions, each near an equal share of the cores; must divide l2.size_mib "
+          "and both rates.",
+          kDatasheet)),
+      optional(integer(
+          "l2.line_bytes", "B", 32, 4096, [](C& c) { return &c.l2.line_bytes; },
+          "Bytes of one line; a power of two.", kQuery)),
+      integer(
+          "l2.read_bytes_per_cycle", "B/cycle", 1, kMaxRate,
+          [](C& c) { return &c.l2.read_bytes_per_cycle; }, "Read rate of all partitions together.",
+          kBandwidthTest),
+      integer(
+          "l2.write_bytes_per_cycle", "B/cycle", 1, kMaxRate,
+          [](C& c) { return &c.l2.write_bytes_per_cycle; },
+          "Write rate of all partitions together.", kBandwidthTest),
+      optional(integer(
+          "l2.link_bytes_per_cycle", "B/cycle", 0, kMaxRate,
+          [](C& c) { return &c.l2.link_bytes_per_cycle; },
+          "Rate between partitions, each direction; needed with two partitions or "
+          "more.",
+          kBandwidthTest)),
+      integer(
+          "l2.near_latency_cycles", "cycles", 0, kMaxCycles,
+          [](C& c) { return &c.l2.near_latency_cycles; },
+          "Load to use of a hit in the core's own partition.", kPointerChase),
+      integer(
+          "l2.far_latency_cycles", "cycles", 0, kMaxCycles,
+          [](C& c) { return &c.l2.far_latency_cycles; },
+          "Load to use of a hit in another partition; at least l2.near_latency_cycles.",
+          kPointerChase),
+      flag(
+          "l2.replicate_far", [](C& c) { return &c.l2.replicate_far; },
+          "1: data homed in the far partition is also kept near, which halves the capacity for "
+          "data that all cores share.",
+          "microbenchmark of latency against working-set size"),
+
+      integer(
+          "hbm.size_gib", "GiB", 1, 1 << 16, [](C& c) { return &c.hbm.size_gib; },
+          "Capacity of all stacks.", kDatasheet),
+      real(
+          "hbm.bandwidth_gbps", "GB/s", 0.001, 1e7, [](C& c) { return &c.hbm.bandwidth_gbps; },
+          "Peak of all stacks, in units of 10^9 bytes a second.", kDatasheet),
+      integer(
+          "hbm.stacks", "", 1, 256, [](C& c) { return &c.hbm.stacks; }, "Memory stacks.",
+          kDatasheet),
+      integer(
+          "hbm.pseudo_channels_per_stack", "", 1, 256,
+          [](C& c) { return &c.hbm.pseudo_channels_per_stack; },
+          "Independent channels of one stack.", kDramSpec),
+      integer(
+          "hbm.banks", "", 1, 1024, [](C& c) { return &c.hbm.banks; },
+          "Banks of one pseudo-channel; a multiple of hbm.bank_groups.", kDramSpec),
+      integer(
+          "hbm.bank_groups", "", 1, 1024, [](C& c) { return &c.hbm.bank_groups; },
+          "Bank groups of one pseudo-channel.", kDramSpec),
+      integer(
+          "hbm.row_bytes", "B", 32, 1 << 20, [](C& c) { return &c.hbm.row_bytes; },
+          "Open page of one bank of one pseudo-channel; a power of two.", kDramSpec),
+      integer(
+          "hbm.burst_bytes", "B", 1, 4096, [](C& c) { return &c.hbm.burst_bytes; },
+          "Bytes of one column access; a power of two.", kDramSpec),
+      integer(
+          "hbm.interleave_bytes", "B", 1, 1 << 20, [](C& c) { return &c.hbm.interleave_bytes; },
+          "Consecutive bytes on one pseudo-channel before the next; a power of two from "
+          "hbm.burst_bytes to hbm.row_bytes.",
+          "assumption: vendors do not publish address maps"),
+      real(
+          "hbm.trcd_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.trcd_ns; },
+          "Activate to read or write of the same bank.", kDramSpec),
+      real(
+          "hbm.trp_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.trp_ns; },
+          "Precharge to activate of the same bank.", kDramSpec),
+      real(
+          "hbm.tras_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.tras_ns; },
+          "Activate to precharge of the same bank; at least hbm.trcd_ns.", kDramSpec),
+      real(
+          "hbm.tcl_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.tcl_ns; },
+          "Read command to first data.", kDramSpec),
+      real(
+          "hbm.tcwl_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.tcwl_ns; },
+          "Write command to first data.", kDramSpec),
+      real(
+          "hbm.trrd_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.trrd_ns; },
+          "Activate to activate of different banks, the four-activate window included.", kDramSpec),
+      real(
+          "hbm.tccd_l_bursts", "bursts", 1, 64, [](C& c) { return &c.hbm.tccd_l_bursts; },
+          "Column command to column command of the same bank group, in burst times; different "
+          "groups follow after one burst time.",
+          kDramSpec),
+      real(
+          "hbm.twr_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.twr_ns; },
+          "End of write data to precharge of the bank.", kDramSpec),
+      real(
+          "hbm.twtr_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.twtr_ns; },
+          "End of write data to the next read command.", kDramSpec),
+      real(
+          "hbm.trtw_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.trtw_ns; },
+          "Idle time of the data bus between a read and the write after it.", kDramSpec),
+      real(
+          "hbm.trtp_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.trtp_ns; },
+          "Read command to precharge of the bank.", kDramSpec),
+      real(
+          "hbm.trefi_ns", "ns", 1, 1e9, [](C& c) { return &c.hbm.trefi_ns; },
+          "Average interval between two refreshes of a pseudo-channel.", kDramSpec),
+      real(
+          "hbm.trfc_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.trfc_ns; },
+          "Time a refresh blocks a pseudo-channel, below hbm.trefi_ns; 0 = no refresh.", kDramSpec),
+      integer(
+          "hbm.controller_latency_cycles", "cycles", 0, kMaxCycles,
+          [](C& c) { return &c.hbm.controller_latency_cycles; },
+          "L2 miss to memory controller and back, without the device's own time.",
+          "difference of memory and L2 latency in a pointer-chase microbenchmark"),
+
+      real(
+          "launch.first_us", "us", 0, 1e6, [](C& c) { return &c.launch.first_us; },
+          "Host call to the start of the first kernel; not part of a graph's time.", kTrace),
+      real(
+          "launch.gap_us", "us", 0, 1e6, [](C& c) { return &c.launch.gap_us; },
+          "End of a kernel to the start of the next in a graph.", kTrace),
+      real(
+          "launch.overlap_us", "us", 0, 1e6, [](C& c) { return &c.launch.overlap_us; },
+          "Part of the gap that programmatic dependent launch hides; at most launch.gap_us.",
+          kTrace),
+      integer(
+          "launch.block_cycles", "cycles", 0, kMaxCycles,
+          [](C& c) { return &c.launch.block_cycles; },
+          "Interval between two block starts on one core.", kTrace),
+      integer(
+          "launch.setup_cycles", "cycles", 0, kMaxCycles,
+          [](C& c) { return &c.launch.setup_cycles; }, "Start of a block to its first instruction.",
+          kTrace),
+
+      optional(real(
+          "link.bandwidth_gbps", "GB/s", 0, 1e6, [](C& c) { return &c.link.bandwidth_gbps; },
+          "All links to other chips together, each direction; 0 = none.", kDatasheet)),
+      optional(real(
+          "link.latency_us", "us", 0, 1e6, [](C& c) { return &c.link.latency_us; },
+          "One message of a few bytes from chip to chip.",
+          "smallest message of a collective benchmark")),
+
+      real(
+          "power.cap_w", "W", 0.001, 1e6, [](C& c) { return &c.power.cap_w; },
+          "Power the governor holds by lowering the clock.", kDatasheet),
+      real(
+          "power.idle_w", "W", 0, 1e6, [](C& c) { return &c.power.idle_w; },
+          "Power that does not depend on the work; below power.cap_w.", kEnergy),
+      real(
+          "power.fp16_pj_per_flop", "pJ/FLOP", 0, 1e6,
+          [](C& c) { return &c.power.fp16_pj_per_flop; },
+          "Tensor-core energy in fp16 and bf16, at the boost clock.", kEnergy),
+      real(
+          "power.tf32_pj_per_flop", "pJ/FLOP", 0, 1e6,
+          [](C& c) { return &c.power.tf32_pj_per_flop; },
+          "Tensor-core energy in tf32, at the boost clock.", kEnergy),
+      real(
+          "power.fp8_pj_per_flop", "pJ/FLOP", 0, 1e6, [](C& c) { return &c.power.fp8_pj_per_flop; },
+          "Tensor-core energy in e4m3 and e5m2, at the boost clock.", kEnergy),
+      real(
+          "power.vector_pj_per_flop", "pJ/FLOP", 0, 1e6,
+          [](C& c) { return &c.power.vector_pj_per_flop; },
+          "Vector-unit energy, instruction issue and registers included, at the boost clock.",
+          kEnergy),
+      real(
+          "power.scratchpad_pj_per_byte", "pJ/B", 0, 1e6,
+          [](C& c) { return &c.power.scratchpad_pj_per_byte; },
+          "Energy of a scratchpad access, at the boost clock.", kEnergy),
+      real(
+          "power.l2_pj_per_byte", "pJ/B", 0, 1e6, [](C& c) { return &c.power.l2_pj_per_byte; },
+          "Energy of an L2 access and its way over the network, at the boost clock.", kEnergy),
+      real(
+          "power.hbm_pj_per_byte", "pJ/B", 0, 1e6, [](C& c) { return &c.power.hbm_pj_per_byte; },
+          "Energy of a memory access: device, interface, controller and way to L2.", kEnergy),
+      real(
+          "power.voltage_exponent", "", 0, 4, [](C& c) { return &c.power.voltage_exponent; },
+          "Dynamic energy of an operation grows as (clock / boost clock) to this power.",
+          "fit to clocks held at the power cap; 2 = voltage proportional to clock"),
+  };
+}
+
+// A member through its binding. The accessors only form an address, so reading through a
+// const_cast of a const chip modifies nothing.
+template <class Function>
+auto with_member(const KeyInfo& key, const ChipConfig& chip, Function&& function) {
+  return std::visit(
+      [&](auto accessor) { return function(*accessor(const_cast<ChipConfig&>(chip))); },
+      key.member);
+}
+
+std::string spelled(double value) {
+  if (value == 0) return "0";  // also -0
+  return fmt::format("{}", value);
+}
+
+std::string spelled(int value) { return std::to_string(value); }
+std::string spelled(std::int64_t value) { return std::to_string(value); }
+std::string spelled(const std::string& value) { return value; }
+
+double number(const std::string&) { return 0; }
+template <class T>
+double number(T value) {
+  return static_cast<double>(value);
+}
+
+std::string section_of(const std::string& key) {
+  const std::size_t dot = key.find('.');
+  return dot == std::string::npos ? std::string() : key.substr(0, dot);
+}
+
+}  // namespace
+
+std::string_view name(KeyType type) {
+  switch (type) {
+    case KeyType::integer:
+      return "integer";
+    case KeyType::real:
+      return "number";
+    case KeyType::boolean:
+      return "0 or 1";
+    case KeyType::text:
+      return "text";
+  }
+  return "";
+}
+
+const std::vector<KeyInfo>& chip_schema() {
+  static const std::vector<KeyInfo> schema = build();
+  return schema;
+}
+
+const KeyInfo* find_key(std::string_view name) {
+  const std::vector<KeyInfo>& schema = chip_schema();
+  const auto found = std::find_if(schema.begin(), schema.end(),
+                                  [&](const KeyInfo& key) { return key.name == name; });
+  return found == schema.end() ? nullptr : &*found;
+}
+
+const std::vector<std::string>& chip_sections() {
+  static const std::vector<std::string> sections = [] {
+    std::vector<std::string> names;
+    for (const KeyInfo& key : chip_schema()) {
+      const std::string section = section_of(key.name);
+      if (!section.empty() && (names.empty() || names.back() != section)) names.push_back(section);
+    }
+    return names;
+  }();
+  return sections;
+}
+
+std::string value_text(const KeyInfo& key, const ChipConfig& chip) {
+  return with_member(key, chip, [](const auto& value) { return spelled(value); });
+}
+
+double value_number(const KeyInfo& key, const ChipConfig& chip) {
+  return with_member(key, chip, [](const auto& value) { return number(value); });
+}
+
+std::string default_text(const KeyInfo& key) {
+  return key.required ? std::string() : value_text(key, ChipConfig{});
+}
+
+std::string range_text(const KeyInfo& key) {
+  switch (key.type) {
+    case KeyType::text:
+      return "";
+    case KeyType::boolean:
+      return "0 or 1";
+    case KeyType::integer:
+      return fmt::format("{} to {}", static_cast<std::int64_t>(key.min),
+                         static_cast<std::int64_t>(key.max));
+    case KeyType::real:
+      return fmt::format("{} to {}", key.min,
+                         key.max == static_cast<double>(static_cast<std::int64_t>(key.max))
+                             ? std::to_string(static_cast<std::int64_t>(key.max))
+                             : fmt::format("{}", key.max));
+  }
+  return "";
+}
+
+}  // namespace tessera
