@@ -111,6 +111,83 @@ std::int64_t ModelConfig::window(std::int64_t layer) const {
   return windowed_layers[static_cast<std::size_t>(layer)] ? sliding_window : 0;
 }
 
+ModelConfig family_traits(Family family) {
+  ModelConfig model;
+  model.family = family;
+  const auto classic = [&] {  // GPT-2 and its relatives: LayerNorm, GELU, biases everywhere
+    model.norm = Norm::layernorm;
+    model.activation = MlpActivation::gelu;
+    model.gated = false;
+    model.qkv_bias = model.output_bias = model.mlp_bias = true;
+  };
+  switch (family) {
+    case Family::gpt2:
+      classic();
+      model.positions = Positions::learned;
+      model.tie_word_embeddings = true;
+      break;
+    case Family::opt:
+      classic();
+      model.activation = MlpActivation::relu;
+      model.positions = Positions::learned;
+      model.position_offset = 2;
+      model.tie_word_embeddings = true;
+      break;
+    case Family::gpt_neox:
+      classic();
+      model.parallel_residual = true;
+      break;
+    case Family::bert:
+      classic();
+      model.positions = Positions::learned;
+      model.norm_placement = NormPlacement::post;
+      model.final_norm = false;
+      model.encoder = true;
+      model.token_types = 2;
+      model.pooler = true;
+      break;
+    case Family::phi:
+      classic();
+      model.parallel_residual = true;
+      model.shared_norm = true;
+      model.lm_head_bias = true;
+      break;
+    case Family::qwen2:
+      model.qkv_bias = true;
+      break;
+    case Family::qwen3:
+      model.qk_norm = true;
+      break;
+    case Family::gemma2:
+      model.norm_placement = NormPlacement::sandwich;
+      [[fallthrough]];
+    case Family::gemma:
+      model.activation = MlpActivation::gelu;
+      model.tie_word_embeddings = true;
+      break;
+    case Family::llama:
+    case Family::mistral:
+    case Family::mixtral:
+    case Family::phi3:
+      break;
+  }
+  return model;
+}
+
+void fill_derived(ModelConfig& model, const KeyNames& keys) {
+  if (model.embed_dim == 0) model.embed_dim = model.hidden;
+  if (model.kv_heads == 0) model.kv_heads = model.heads;
+  if (model.head_dim == 0 && model.heads > 0) {
+    require(model.hidden % model.heads == 0, keys, "heads",
+            fmt::format("{} heads do not divide the hidden size {}", model.heads, model.hidden),
+            "give a divisor, or the head dimension");
+    model.head_dim = model.hidden / model.heads;
+  }
+  if (model.rotary_dim == 0 && model.positions == Positions::rotary) {
+    model.rotary_dim = model.head_dim;
+  }
+}
+
 void validate(const ModelConfig& model, const KeyNames& keys) {
   for (const Size& size : {
            Size{"layers", model.layers, 1, max_layers},

@@ -93,6 +93,16 @@ struct ModelConfig {
   std::int64_t window(std::int64_t layer) const;
 };
 
+/// The traits every model of a family shares (norms, biases, activation, positions ...); sizes are
+/// zero. `embed_dim`, `kv_heads`, `head_dim` and `rotary_dim` are zero too: fill_derived() sets
+/// what is left at zero to its usual value.
+ModelConfig family_traits(Family family);
+
+/// embed_dim = hidden, kv_heads = heads, head_dim = hidden / heads (an error if uneven) and
+/// rotary_dim = head_dim, each only where it is zero.
+class KeyNames;
+void fill_derived(ModelConfig& model, const KeyNames& keys);
+
 /// Which key of the user's file a member came from, and on which line, for validate()'s messages.
 class KeyNames {
  public:
