@@ -11,8 +11,10 @@ constexpr CauseText cause_text[cause_count] = {
     {"tensor_core", "the tensor core is multiplying"},
     {"scratchpad", "the tensor core waits for operands from the scratchpad"},
     {"vector", "FP32 lanes or converters are busy and the tensor core is idle"},
-    {"special_function", "the special-function unit (exp, tanh, reciprocal) is busy and the tensor core is idle"},
-    {"epilogue", "an output tile is being scaled, converted and stored and the tensor core is idle"},
+    {"special_function",
+     "the special-function unit (exp, tanh, reciprocal) is busy and the tensor core is idle"},
+    {"epilogue",
+     "an output tile is being scaled, converted and stored and the tensor core is idle"},
     {"hbm", "waiting for data from DRAM"},
     {"l2", "waiting for data from the L2 cache"},
     {"noc", "waiting for the core's port of the network"},
@@ -26,16 +28,24 @@ constexpr CauseText cause_text[cause_count] = {
 }  // namespace
 
 std::string_view name(Cause cause) { return cause_text[static_cast<std::size_t>(cause)].name; }
-std::string_view meaning(Cause cause) { return cause_text[static_cast<std::size_t>(cause)].meaning; }
+std::string_view meaning(Cause cause) {
+  return cause_text[static_cast<std::size_t>(cause)].meaning;
+}
 
 std::string_view name(Bound bound) {
   switch (bound) {
-    case Bound::compute: return "compute";
-    case Bound::hbm: return "hbm";
-    case Bound::l2: return "l2";
-    case Bound::noc: return "noc";
-    case Bound::latency: return "latency";
-    case Bound::link: return "link";
+    case Bound::compute:
+      return "compute";
+    case Bound::hbm:
+      return "hbm";
+    case Bound::l2:
+      return "l2";
+    case Bound::noc:
+      return "noc";
+    case Bound::latency:
+      return "latency";
+    case Bound::link:
+      return "link";
   }
   return "";
 }

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+#include "sim/report/result.h"
+
+namespace tessera {
+
+/// One row per operation in execution order, as `layers` of the JSON (numbers of one execution),
+/// preceded by chip and workload, with one column `stall_CAUSE` per cause. RFC 4180 quoting, lines
+/// end in "\n". Deterministic.
+std::string to_csv(const RunResult& run);
+
+}  // namespace tessera

@@ -1,0 +1,148 @@
+#include "sim/report/glossary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/report/result.h"
+
+namespace tessera {
+namespace {
+
+std::vector<NumberEntry> build() {
+  std::vector<NumberEntry> entries = {
+      {"schema", "", "name and version of this JSON layout"},
+      {"tool_version", "", "version of tessera that made the report"},
+      {"chip", "", "name of the simulated chip"},
+      {"workload", "", "the workload as it was asked for"},
+      {"digest", "", "fingerprint of everything the result depends on: trace, chip and version"},
+      {"cycles", "cycles",
+       "core-clock cycles from the first kernel's launch to the end of the last one, launch gaps "
+       "between kernels included"},
+      {"time_us", "us", "cycles / clock_mhz"},
+      {"clock_mhz", "MHz", "clock of cores, network and L2 after the power cap was applied"},
+      {"flops", "FLOP",
+       "operations the workload asks for, two for a multiply-add, without padding: on the tensor "
+       "core, or on the vector unit for operations that have none there"},
+      {"tflops", "TFLOP/s", "flops / time"},
+      {"peak_tflops", "TFLOP/s",
+       "what all tensor cores together could do at clock_mhz in the workload's dominant format"},
+      {"bound", "", "what most of the time was spent on: compute, hbm, l2, noc, latency or link"},
+      {"tensor_core_utilization", "fraction",
+       "tensor-core FLOPs / (peak FLOPs per cycle x cycles); the peak is that of the workload's "
+       "dominant format"},
+      {"hbm_read_bytes", "bytes", "bytes read from DRAM"},
+      {"hbm_write_bytes", "bytes", "bytes written to DRAM"},
+      {"hbm_gbps", "GB/s", "(bytes read + bytes written) / time, in units of 10^9 bytes"},
+      {"hbm_peak_gbps", "GB/s", "data-sheet bandwidth of all DRAM stacks"},
+      {"hbm_utilization", "fraction", "hbm_gbps / hbm_peak_gbps"},
+      {"l2_hit_rate", "fraction",
+       "part of the bytes the cores read through L2 that was there; 0 when nothing was read"},
+      {"power_w", "W", "average power over the run"},
+      {"energy_j", "J", "energy of the run"},
+      {"roofline_us", "us",
+       "the least time the chip's peaks allow, summed over the operations: for each the larger of "
+       "FLOPs / peak rate and compulsory DRAM bytes / peak bandwidth"},
+      {"roofline_fraction", "fraction", "roofline_us / time_us; 1 is perfect"},
+      {"cores", "", "cores of the chip"},
+      {"simulated_sections", "", "sections (layers) that were simulated"},
+      {"reused_sections", "",
+       "sections that took the result of an identical, simulated one; --no-reuse makes it 0"},
+      {"notes", "", "what a reader of the result should know"},
+      {"stalls", "fraction",
+       "where the core-cycles of all cores went: each to exactly one cause; the causes sum to 1"},
+  };
+  for (std::size_t i = 0; i < cause_count; ++i) {
+    const Cause cause = static_cast<Cause>(i);
+    entries.push_back(
+        {"stalls." + std::string(name(cause)), "fraction", std::string(meaning(cause))});
+  }
+  const std::vector<NumberEntry> rest = {
+      {"layers", "", "the operations, in execution order; numbers are those of one execution"},
+      {"layers.name", "", "name of the operation in its model, e.g. attention.qkv"},
+      {"layers.op", "", "kind of operation, e.g. linear (`tessera list ops`)"},
+      {"layers.precision", "", "number format it computes in"},
+      {"layers.repeat", "", "times it counts in the run's totals (identical layers)"},
+      {"layers.cycles", "cycles", "cycles of one execution, the launch gap before it included"},
+      {"layers.time_us", "us", "cycles / clock_mhz"},
+      {"layers.time_fraction", "fraction", "part of the run's time, all repeats together"},
+      {"layers.flops", "FLOP", "as flops, of this operation"},
+      {"layers.tflops", "TFLOP/s", "flops / time"},
+      {"layers.hbm_bytes", "bytes", "bytes read from and written to DRAM"},
+      {"layers.hbm_read_bytes", "bytes", "bytes read from DRAM"},
+      {"layers.hbm_write_bytes", "bytes", "bytes written to DRAM"},
+      {"layers.hbm_gbps", "GB/s", "hbm_bytes / time"},
+      {"layers.l2_hit_rate", "fraction", "as l2_hit_rate, of this operation"},
+      {"layers.bound", "", "what the operation's time was mostly spent on"},
+      {"layers.roofline_us", "us", "the least time the chip's peaks allow for it"},
+      {"layers.roofline_fraction", "fraction", "roofline_us / time_us; 1 is perfect"},
+      {"layers.energy_j", "J", "energy of one execution"},
+      {"layers.stalls", "fraction", "as stalls, of this operation"},
+      {"layers.error", "", "numerical error of the operation; empty unless it was studied"},
+      {"precision", "", "numerical error of the whole workload; empty unless it was studied"},
+      {"simulator", "", "the simulator itself; the only part that differs between equal runs"},
+      {"simulator.wall_s", "s", "wall-clock time of the simulation"},
+      {"simulator.events", "", "events the simulation kernel processed"},
+      {"simulator.cycles_per_s", "1/s",
+       "simulated cycles / wall_s; cycles of reused sections are not counted"},
+      {"simulator.peak_rss_bytes", "bytes", "largest resident memory of the simulating process"},
+  };
+  entries.insert(entries.end(), rest.begin(), rest.end());
+  return entries;
+}
+
+/// `text` in lines of at most `width` characters, broken at spaces.
+std::vector<std::string> wrap(const std::string& text, std::size_t width) {
+  std::vector<std::string> lines;
+  std::string line;
+  std::size_t start = 0;
+  while (start < text.size()) {
+    const std::size_t end = std::min(text.find(' ', start), text.size());
+    const std::string word = text.substr(start, end - start);
+    if (!line.empty() && line.size() + 1 + word.size() > width) {
+      lines.push_back(line);
+      line.clear();
+    }
+    line += (line.empty() ? "" : " ") + word;
+    start = end + 1;
+  }
+  if (!line.empty()) lines.push_back(line);
+  return lines;
+}
+
+}  // namespace
+
+const std::vector<NumberEntry>& glossary() {
+  static const std::vector<NumberEntry> entries = build();
+  return entries;
+}
+
+std::string glossary_text(int width) {
+  std::size_t name_width = 0;
+  for (const NumberEntry& entry : glossary()) name_width = std::max(name_width, entry.name.size());
+  constexpr std::size_t unit_width = 8;
+  const std::size_t indent = 2 + name_width + 2 + unit_width + 2;
+  const std::size_t room =
+      std::max<std::size_t>(24, static_cast<std::size_t>(std::max(width, 0)) > indent
+                                    ? static_cast<std::size_t>(width) - indent
+                                    : 0);
+  std::string text;
+  for (const NumberEntry& entry : glossary()) {
+    std::string margin =
+        fmt::format("  {:<{}}  {:<{}}  ", entry.name, name_width, entry.unit, unit_width);
+    for (const std::string& line : wrap(entry.sentence, room)) {
+      text += margin + line + "\n";
+      margin.assign(indent, ' ');
+    }
+  }
+  return text;
+}
+
+std::string glossary_markdown() {
+  std::string text = "| number | unit | meaning |\n|---|---|---|\n";
+  for (const NumberEntry& entry : glossary())
+    text += fmt::format("| `{}` | {} | {} |\n", entry.name, entry.unit, entry.sentence);
+  return text;
+}
+
+}  // namespace tessera

@@ -1,0 +1,92 @@
+#include "sim/report/json.h"
+
+#include <cmath>
+
+#include "sim/report/figures.h"
+
+namespace tessera {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double finite(double value) { return std::isfinite(value) ? value : 0; }
+
+Json stalls_json(const Stalls& stalls) {
+  Json json = Json::object();
+  for (std::size_t i = 0; i < cause_count; ++i)
+    json[std::string(name(static_cast<Cause>(i)))] = stalls[i];
+  return json;
+}
+
+Json layer_json(const OpResult& op, const Figures& f) {
+  return Json{{"name", op.name},
+              {"op", op.kind},
+              {"precision", op.precision},
+              {"repeat", op.repeat},
+              {"cycles", f.cycles},
+              {"time_us", f.time_us},
+              {"time_fraction", f.time_share},
+              {"flops", f.flops},
+              {"tflops", f.tflops},
+              {"hbm_bytes", f.hbm_bytes()},
+              {"hbm_read_bytes", f.hbm_read},
+              {"hbm_write_bytes", f.hbm_write},
+              {"hbm_gbps", f.hbm_gbps},
+              {"l2_hit_rate", f.l2_hit_rate},
+              {"bound", name(f.bound)},
+              {"roofline_us", f.roofline_us},
+              {"roofline_fraction", f.roofline_fraction},
+              {"energy_j", f.energy_j},
+              {"stalls", stalls_json(f.stalls)},
+              {"error", Json::object()}};
+}
+
+}  // namespace
+
+Json to_json(const RunResult& run, SimulatorPart simulator) {
+  const Figures f = figures(run);
+  Json json{{"schema", run_schema},
+            {"tool_version", run.tool_version},
+            {"chip", run.chip},
+            {"workload", run.workload},
+            {"digest", run.digest},
+            {"cycles", f.cycles},
+            {"time_us", f.time_us},
+            {"clock_mhz", finite(run.clock_mhz)},
+            {"flops", f.flops},
+            {"tflops", f.tflops},
+            {"peak_tflops", peak_tflops(run)},
+            {"bound", name(f.bound)},
+            {"tensor_core_utilization", f.tensor_core_utilization},
+            {"hbm_read_bytes", f.hbm_read},
+            {"hbm_write_bytes", f.hbm_write},
+            {"hbm_gbps", f.hbm_gbps},
+            {"hbm_peak_gbps", finite(run.hbm_peak_gbps)},
+            {"hbm_utilization", f.hbm_utilization},
+            {"l2_hit_rate", f.l2_hit_rate},
+            {"power_w", finite(run.power_w)},
+            {"energy_j", f.energy_j},
+            {"roofline_us", f.roofline_us},
+            {"roofline_fraction", f.roofline_fraction},
+            {"cores", run.cores},
+            {"simulated_sections", run.simulated_sections},
+            {"reused_sections", run.reused_sections},
+            {"notes", run.notes},
+            {"stalls", stalls_json(f.stalls)},
+            {"layers", Json::array()},
+            {"precision", Json::object()}};
+  const std::vector<Figures> ops = op_figures(run);
+  for (std::size_t i = 0; i < ops.size(); ++i)
+    json["layers"].push_back(layer_json(run.ops[i], ops[i]));
+  if (simulator == SimulatorPart::include) {
+    const RunResult::Simulator& s = run.simulator;
+    const double rate = s.wall_s > 0 ? static_cast<double>(s.simulated_cycles) / s.wall_s : 0;
+    json["simulator"] = Json{{"wall_s", finite(s.wall_s)},
+                             {"events", s.events},
+                             {"cycles_per_s", finite(rate)},
+                             {"peak_rss_bytes", s.peak_rss_bytes}};
+  }
+  return json;
+}
+
+}  // namespace tessera

@@ -1,0 +1,67 @@
+#pragma once
+
+#include "sim/report/result.h"
+
+namespace tessera::test {
+
+inline std::int64_t& cycles_of(OpResult& op, Cause cause) {
+  return op.core_cycles[static_cast<std::size_t>(cause)];
+}
+
+/// Two operations on a chip of 2 cores at 1000 MHz (1 cycle = 1 ns), 100 FLOP a cycle, 10 GB/s.
+/// gemm: 1000 cycles, once. norm: 500 cycles, counted 3 times. Together 2500 cycles.
+inline RunResult example_run() {
+  RunResult run;
+  run.tool_version = "0.1.0";
+  run.chip = "toy";
+  run.workload = "a gemm and three norms";
+  run.digest = "0123456789abcdef";
+  run.clock_mhz = 1000;
+  run.cores = 2;
+  run.peak_flops_per_cycle = 100;
+  run.hbm_peak_gbps = 10;
+  run.power_w = 50;
+  run.simulated_sections = 2;
+  run.simulator.wall_s = 0.5;
+  run.simulator.events = 42;
+  run.simulator.simulated_cycles = 1500;
+  run.simulator.peak_rss_bytes = 1 << 20;
+
+  OpResult gemm;
+  gemm.name = "mlp.up";
+  gemm.kind = "linear";
+  gemm.precision = "bf16";
+  gemm.cycles = Cycles(1000);
+  gemm.flops = gemm.tensor_flops = Flops(80000);
+  gemm.hbm_read = Bytes(3000);
+  gemm.hbm_write = Bytes(1000);
+  gemm.l2_read = Bytes(10000);
+  gemm.l2_hit = Bytes(7000);
+  cycles_of(gemm, Cause::tensor_core) = 1600;
+  cycles_of(gemm, Cause::hbm) = 300;
+  cycles_of(gemm, Cause::idle) = 100;
+  gemm.roofline_us = 0.8;
+  gemm.bound = Bound::compute;
+  gemm.energy_j = 1;
+  run.ops.push_back(gemm);
+
+  OpResult norm;
+  norm.name = "norm";
+  norm.kind = "rmsnorm";
+  norm.precision = "bf16";
+  norm.repeat = 3;
+  norm.cycles = Cycles(500);
+  norm.flops = norm.vector_flops = Flops(1000);
+  norm.hbm_read = Bytes(2000);
+  norm.hbm_write = Bytes(2000);
+  norm.l2_read = Bytes(2000);
+  cycles_of(norm, Cause::hbm) = 900;
+  cycles_of(norm, Cause::launch) = 100;
+  norm.roofline_us = 0.4;
+  norm.bound = Bound::hbm;
+  norm.energy_j = 0.5;
+  run.ops.push_back(norm);
+  return run;
+}
+
+}  // namespace tessera::test
