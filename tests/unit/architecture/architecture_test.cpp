@@ -304,3 +304,21 @@ TEST_CASE("no test has a name that CTest splits or that Catch2 takes for a patte
     }
   }
 }
+
+TEST_CASE("every link of a document leads to a file") {
+  static const std::regex link(R"(\]\(([^)#\s]+)[^)]*\))");
+  std::vector<fs::path> documents = files_below("docs", {".md"});
+  for (const char* file : {"README.md", "CONTRIBUTING.md", "CHANGELOG.md"}) {
+    documents.emplace_back(file);
+  }
+  REQUIRE(documents.size() > 4);
+  for (const fs::path& document : documents) {
+    const std::string text = text_of(root / document);
+    for (std::sregex_iterator it(text.begin(), text.end(), link), end; it != end; ++it) {
+      const std::string target = (*it)[1];
+      if (target.find("://") != std::string::npos) continue;
+      INFO(document.string() << " links to " << target);
+      CHECK(fs::exists((root / document).parent_path() / target));
+    }
+  }
+}
