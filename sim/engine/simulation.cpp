@@ -1,1 +1,177 @@
-// filled below
+#include "sim/engine/simulation.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include "sim/base/error.h"
+#include "sim/config/loader.h"
+#include "sim/engine/governor.h"
+#include "sim/engine/section_run.h"
+#include "sim/frontend/roofline.h"
+#include "sim/trace/digest.h"
+
+namespace tessera {
+namespace {
+
+Bound bound_of(const CoreCycles& charged) {
+  const auto at = [&](Cause cause) { return charged[static_cast<std::size_t>(cause)]; };
+  const std::pair<Bound, std::int64_t> groups[] = {
+      {Bound::compute, at(Cause::tensor_core) + at(Cause::scratchpad) + at(Cause::vector) +
+                           at(Cause::special_function) + at(Cause::epilogue)},
+      {Bound::hbm, at(Cause::hbm)},
+      {Bound::l2, at(Cause::l2)},
+      {Bound::noc, at(Cause::noc)},
+      {Bound::link, at(Cause::link)},
+      {Bound::latency, at(Cause::barrier) + at(Cause::pipeline) + at(Cause::launch) + at(Cause::idle)},
+  };
+  return std::max_element(std::begin(groups), std::end(groups),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+double energy_of(const KernelRecord& record, const OpRecord& op, const ChipConfig& chip,
+                 double clock_mhz) {
+  Activity activity;
+  const auto flops = static_cast<double>(record.tensor_flops);
+  (op.format == Format::e4m3 || op.format == Format::e5m2 ? activity.fp8_flops
+   : op.format == Format::tf32                            ? activity.tf32_flops
+                                                          : activity.fp16_flops) = flops;
+  activity.vector_flops = static_cast<double>(record.vector_flops);
+  activity.scratchpad_bytes = static_cast<double>(record.operand_bytes);
+  activity.l2_bytes = static_cast<double>(record.l2.read_bytes + record.l2.write_bytes);
+  activity.hbm_bytes = static_cast<double>(record.l2.hbm_read_bytes + record.l2.hbm_write_bytes);
+  const double seconds = static_cast<double>(record.cycles.value) / (clock_mhz * 1e6);
+  return dynamic_energy_j(activity, chip.power, chip.clock, clock_mhz) + chip.power.idle_w * seconds;
+}
+
+void append_ops(RunResult& result, const Section& section, const SectionRecord& record,
+                std::int64_t repeat, const std::string& prefix, const ChipConfig& chip) {
+  const std::size_t first = result.ops.size();
+  for (const OpRecord& op : section.ops) {
+    OpResult r;
+    r.name = prefix + op.name;
+    r.kind = op.kind;
+    r.precision = op.precision;
+    r.repeat = repeat;
+    r.tensor_flops = op.tensor_flops;
+    r.vector_flops = op.vector_flops;
+    r.flops = op.tensor_flops.value > 0 ? op.tensor_flops : op.vector_flops;
+    r.roofline_us = roofline(op, chip, result.clock_mhz).us();
+    result.ops.push_back(r);
+  }
+  for (std::size_t i = 0; i < record.kernels.size(); ++i) {
+    const KernelRecord& k = record.kernels[i];
+    OpResult& r = result.ops[first + static_cast<std::size_t>(k.op)];
+    r.cycles += k.cycles;
+    r.hbm_read += Bytes(k.l2.hbm_read_bytes);
+    r.hbm_write += Bytes(k.l2.hbm_write_bytes);
+    r.l2_read += Bytes(k.l2.read_bytes);
+    r.l2_hit += Bytes(k.l2.hit_bytes);
+    r.scratchpad_bytes += Bytes(k.operand_bytes);
+    for (std::size_t c = 0; c < cause_count; ++c) r.core_cycles[c] += k.core_cycles[c];
+    r.energy_j += energy_of(k, section.ops[static_cast<std::size_t>(k.op)], chip, result.clock_mhz);
+  }
+  for (std::size_t i = first; i < result.ops.size(); ++i) {
+    result.ops[i].bound = bound_of(result.ops[i].core_cycles);
+  }
+}
+
+void check(const Trace& trace) {
+  for (const Section& section : trace.sections) {
+    for (const Kernel& kernel : section.kernels) {
+      if (kernel.op < 0 || kernel.op >= static_cast<std::int64_t>(section.ops.size())) {
+        throw InputError("kernel " + kernel.name, fmt::format("operation {} of {}", kernel.op, section.ops.size()),
+                         "an index into the section's operations");
+      }
+    }
+  }
+}
+
+}  // namespace
+
+RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationOptions& options) {
+  const auto began = std::chrono::steady_clock::now();
+  check(trace);
+  RunResult result;
+  result.tool_version = trace.tool_version;
+  result.chip = chip.name;
+  result.workload = trace.workload;
+  result.cores = chip.core.count;
+  result.hbm_peak_gbps = chip.hbm.bandwidth_gbps;
+  result.clock_mhz = options.clock_mhz > 0 ? options.clock_mhz : sustained_clock_mhz(trace, chip);
+  ChipConfig clocked = chip;
+  clocked.clock.core_mhz = result.clock_mhz;
+
+  // One job per section to simulate; with reuse, sections that would run alike share one.
+  std::vector<SectionJob> jobs;
+  std::vector<std::vector<std::size_t>> jobs_of(trace.sections.size());
+  std::map<std::string, std::size_t> known;
+  for (std::size_t i = 0; i < trace.sections.size(); ++i) {
+    const Section& section = trace.sections[i];
+    if (options.reuse) {
+      const auto found = known.emplace(execution_digest(section), jobs.size());
+      if (found.second) jobs.push_back({&section, {}});
+      jobs_of[i].push_back(found.first->second);
+      result.reused_sections += section.repeat - (found.second ? 1 : 0);
+    } else {
+      for (std::int64_t copy = 0; copy < section.repeat; ++copy) {
+        jobs_of[i].push_back(jobs.size());
+        jobs.push_back({&section, {}});
+      }
+    }
+  }
+  result.simulated_sections = static_cast<std::int64_t>(jobs.size());
+  run_sections(jobs, clocked, options);
+
+  std::map<Format, double> flops_of_format;
+  for (std::size_t i = 0; i < trace.sections.size(); ++i) {
+    const Section& section = trace.sections[i];
+    const bool numbered = !options.reuse && section.repeat > 1;
+    for (std::size_t copy = 0; copy < jobs_of[i].size(); ++copy) {
+      // Power keeps the boost clock as its reference, so the unclocked chip is passed.
+      append_ops(result, section, jobs[jobs_of[i][copy]].record, options.reuse ? section.repeat : 1,
+                 numbered ? fmt::format("{}[{}].", section.name, copy) : section.name + ".", chip);
+    }
+    for (const OpRecord& op : section.ops) {
+      flops_of_format[op.format] += static_cast<double>(op.tensor_flops.value * section.repeat);
+    }
+  }
+  Format dominant = Format::bf16;
+  for (const auto& [format, flops] : flops_of_format) {
+    if (flops > flops_of_format[dominant]) dominant = format;
+  }
+  result.peak_flops_per_cycle = static_cast<double>(chip.core.count) *
+                                chip.tensor_core.flops_per_cycle(dominant);
+  double energy = 0, seconds = 0;
+  for (const OpResult& op : result.ops) {
+    energy += op.energy_j * static_cast<double>(op.repeat);
+    seconds += static_cast<double>(op.cycles.value * op.repeat) / (result.clock_mhz * 1e6);
+  }
+  result.power_w = seconds > 0 ? energy / seconds : 0;
+  result.digest = run_digest(trace, canonical_text(clocked));
+  if (result.reused_sections > 0) {
+    result.notes.push_back(fmt::format("{} of {} sections took the result of an identical one (--no-reuse simulates all)",
+                                       result.reused_sections, result.reused_sections + result.simulated_sections));
+  }
+  if (result.clock_mhz < chip.clock.core_mhz && options.clock_mhz <= 0) {
+    result.notes.push_back(fmt::format("the {:.0f} W power cap holds the clock at {:.0f} MHz (boost: {:.0f})",
+                                       chip.power.cap_w, result.clock_mhz, chip.clock.core_mhz));
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  result.simulator.peak_rss_bytes = usage.ru_maxrss * 1024;
+  for (const SectionJob& job : jobs) {
+    result.simulator.events += job.record.events;
+    result.simulator.peak_rss_bytes = std::max(result.simulator.peak_rss_bytes, job.record.peak_rss_bytes);
+    for (const KernelRecord& k : job.record.kernels) result.simulator.simulated_cycles += k.cycles.value;
+  }
+  result.simulator.wall_s =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  return result;
+}
+
+}  // namespace tessera

@@ -1,0 +1,23 @@
+#include "sim/chip/collective.h"
+
+#include <cmath>
+
+namespace tessera {
+
+Cycles collective_time(const Collective& collective, const ChipConfig& chip) {
+  const auto n = static_cast<double>(collective.ranks);
+  if (collective.ranks <= 1 || chip.link.bandwidth_gbps <= 0) return Cycles(0);
+  const auto size = static_cast<double>(collective.bytes);
+  double steps = n - 1, moved = size * (n - 1) / n;
+  if (collective.kind == CollectiveKind::allreduce) {
+    steps *= 2;
+    moved *= 2;
+  } else if (collective.kind == CollectiveKind::p2p) {
+    steps = 1;
+    moved = size;
+  }
+  const double us = steps * chip.link.latency_us + moved / (chip.link.bandwidth_gbps * 1e3);
+  return Cycles(static_cast<std::int64_t>(std::ceil(us * chip.clock.core_mhz)));
+}
+
+}  // namespace tessera

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/chip/memory_port.h"
+#include "sim/chip/units.h"
+#include "sim/config/chip_config.h"
+#include "sim/report/result.h"
+#include "sim/trace/trace.h"
+
+namespace tessera {
+
+/// What a core gets for a box it asked of the L2.
+struct L2Answer {
+  Cycles arrival;            ///< last byte in the scratchpad
+  std::int64_t bytes = 0;    ///< fetched (the box clipped to the tensor)
+  Cause cause = Cause::l2;   ///< what took longest: hbm, l2 or noc
+};
+
+/// When a written box has left the scratchpad, and when its last byte is in the cache.
+struct L2Written {
+  Cycles left, visible;
+};
+
+/// Second-level cache of `partitions` halves, each near its share of the cores.
+///
+/// Unit of book-keeping: a segment, 64 lines of 128 B of one tensor with a valid and a dirty bit
+/// each. A tensor of at least 64 rows has segments of 64 rows x 1 line, so a GEMM tile of 64 rows x
+/// 128 B is one segment; a flatter tensor has 2^i rows x 2^(6-i) lines.
+///
+/// Each segment has a home partition, chosen by a hash of its address. With `replicate_far` (A100,
+/// H100) data homed in the other partition is also kept in the near one, so that data shared by all
+/// cores takes twice its size. Replacement is least recently used, by segment; dirty lines are
+/// written back when evicted.
+///
+/// Time of a read of b bytes, asked at t (latencies add, durations take the maximum):
+///   near hit  t + near_latency, and b through the partition's read pipe and the core's port
+///   far hit   t + far_latency, and b also through the link between partitions
+///   miss      memory.read(t + near_latency/2 + controller/2) + near_latency/2 + controller/2
+/// A hit on a line still on its way waits for it (the fill is shared, as by miss-status registers).
+/// Numbers: l2.* and hbm.controller_latency_cycles of the chip; near and far latency are measured
+/// load-to-use times.
+class L2 {
+ public:
+  L2(const ChipConfig& chip, MemoryPort& memory);
+
+  /// Announces the tensors of a section; warm ones are installed, oldest first, as dirty lines.
+  void attach(const std::vector<Tensor>& tensors);
+
+  /// Box of tensor (row, col, rows x cols elements) for `core`; clipped at the tensor's edges.
+  L2Answer read(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
+                std::int64_t rows, std::int64_t cols);
+  /// As read, each row from a pseudo-random place of the tensor.
+  L2Answer gather(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
+                  std::int64_t rows, std::int64_t cols);
+  /// Passes `bytes` another core has read (multicast) through the port of `core`.
+  Cycles deliver(Cycles now, int core, std::int64_t bytes);
+  /// Write of a box; `accumulate` reads and adds in the cache (atomic), which takes its pipe twice.
+  L2Written write(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
+               std::int64_t rows, std::int64_t cols, bool accumulate);
+
+  struct Counters {
+    std::int64_t read_bytes = 0;   ///< asked by cores
+    std::int64_t hit_bytes = 0;    ///< of which some partition had
+    std::int64_t write_bytes = 0;
+    std::int64_t hbm_read_bytes = 0, hbm_write_bytes = 0;
+  };
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Segment {
+    std::uint64_t valid = 0, dirty = 0;
+    std::int64_t address = 0;
+    Cycles ready;                 // of the latest fill
+    std::int32_t newer = -1, older = -1;
+    std::int32_t map = -1;        // tensor
+    std::int32_t index = 0;       // segment of the tensor
+  };
+  struct Partition {
+    std::vector<Segment> segments;
+    std::vector<std::int32_t> free;
+    std::int32_t newest = -1, oldest = -1;
+    std::int64_t lines = 0;
+    BandwidthCalendar read, write, link;
+  };
+  struct TensorMap {
+    std::int64_t address = 0, rows = 0, lines_per_row = 0;
+    std::int64_t element_bits = 0;
+    int row_shift = 0;            // log2 of rows per segment
+    std::int64_t cols = 0;
+    std::int64_t segments_per_row = 0, segments = 0;
+    std::vector<std::vector<std::int32_t>> slot;  // [partition][segment] -> index in segments, -1
+  };
+  // Visits (segment index, line mask) of a clipped box.
+  template <class Visit>
+  void visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::int64_t rows,
+             std::int64_t cols, Visit&& each) const;
+  int home(std::int64_t address) const;
+  int near(int core) const { return core / cores_per_partition_; }
+  Segment* find(int partition, TensorMap& map, std::int64_t index);
+  Segment& install(Cycles now, int partition, int tensor, TensorMap& map, std::int64_t index);
+  void drop_copies(int home_partition, TensorMap& map, std::int64_t index, std::uint64_t lines);
+  void add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t added);
+  void touch(Partition& p, std::int32_t slot);
+  void unlink(Partition& p, std::int32_t slot);
+  void evict(Cycles now, int partition, std::int32_t slot);
+  // One segment of a read; updates the running answer.
+  void read_segment(Cycles now, int core, int tensor, std::int64_t index, std::uint64_t lines,
+                    std::int64_t bytes, L2Answer& answer, Cycles& from_l2, Cycles& from_hbm);
+  L2Answer finish(Cycles now, int core, std::int64_t bytes, Cycles from_l2, Cycles from_hbm);
+
+  MemoryPort& memory_;
+  int line_bytes_;
+  Cycles near_latency_, far_latency_;
+  Cycles to_memory_;              // core to memory controller, one way
+  bool replicate_far_;
+  std::int64_t capacity_lines_;   // per partition
+  int cores_per_partition_;
+  std::vector<Partition> partitions_;
+  std::vector<TensorMap> tensors_;
+  std::vector<BandwidthCalendar> read_ports_, write_ports_;
+  Counters counters_;
+};
+
+}  // namespace tessera

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+
+namespace tessera {
+
+/// What stands behind the L2's memory socket.
+enum class MemoryModel : std::uint8_t {
+  hbm,            ///< stacks, pseudo-channels, banks (hbm.h)
+  fixed_latency,  ///< one latency, one bandwidth: the second implementation of the socket
+};
+
+}  // namespace tessera

@@ -1,0 +1,181 @@
+#include "sim/chip/program.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "sim/base/error.h"
+#include "sim/chip/collective.h"
+
+namespace tessera {
+namespace {
+
+std::int64_t resident(const Kernel& kernel, const ChipConfig& chip) {
+  std::int64_t warps = 0, registers = 0;
+  for (const Role& role : kernel.roles) {
+    warps += role.copies * role.warps;
+    registers += role.copies * role.warps * 32 * role.registers;
+  }
+  const std::int64_t scratchpad = kernel.scratchpad_bytes + chip.scratchpad.reserved_per_block_bytes;
+  std::int64_t blocks = chip.core.max_blocks;
+  if (scratchpad > 0) blocks = std::min(blocks, chip.scratchpad.size_kib * 1024L / scratchpad);
+  if (registers > 0) blocks = std::min(blocks, chip.core.registers / registers);
+  if (warps > 0) blocks = std::min<std::int64_t>(blocks, chip.core.max_warps / warps);
+  if (blocks < 1) {
+    throw InputError(
+        "kernel " + kernel.name,
+        fmt::format("a block needs {} B of scratchpad, {} registers and {} warps", scratchpad,
+                    registers, warps),
+        fmt::format("a core of {} has {} B, {} and {}", chip.name, chip.scratchpad.size_kib * 1024L,
+                    chip.core.registers, chip.core.max_warps));
+  }
+  return blocks;
+}
+
+}  // namespace
+
+Program::Program(const Kernel& kernel, const ChipConfig& chip) : kernel_(&kernel) {
+  if (kernel.cluster < 1 || kernel.cluster > chip.core.max_cluster ||
+      kernel.cluster > chip.core.count || kernel.grid < 1 || kernel.grid % kernel.cluster != 0) {
+    throw InputError("kernel " + kernel.name,
+                     fmt::format("grid {} in clusters of {}", kernel.grid, kernel.cluster),
+                     fmt::format("a positive multiple of a cluster of at most {}",
+                                 std::min(chip.core.max_cluster, chip.core.count)));
+  }
+  resident_blocks_ = resident(kernel, chip);
+  for (const Role& role : kernel.roles) {
+    const auto first = static_cast<std::uint32_t>(steps_.size());
+    compile(role, chip);
+    for (std::int64_t copy = 0; copy < role.copies; ++copy) {
+      contexts_.push_back({&role, copy, first});
+    }
+  }
+}
+
+Program::Expression Program::compile(const Expr& e) {
+  Expression compiled;
+  compiled.constant = e.constant;
+  compiled.first = static_cast<std::uint32_t>(terms_.size());
+  compiled.count = static_cast<std::uint32_t>(e.terms.size());
+  terms_.insert(terms_.end(), e.terms.begin(), e.terms.end());
+  return compiled;
+}
+
+void Program::compile(const Role& role, const ChipConfig& chip) {
+  std::vector<std::uint32_t> open_loops;
+  for (const Instruction& instruction : role.code) {
+    Step step;
+    const auto index = static_cast<std::uint32_t>(steps_.size());
+    if (const auto* loop = std::get_if<Loop>(&instruction)) {
+      step.opcode = Opcode::loop_begin;
+      step.var = loop->var;
+      step.a = compile(loop->begin);
+      step.b = compile(loop->end);
+      step.c = compile(loop->step);
+      open_loops.push_back(index);
+    } else if (std::holds_alternative<End>(instruction)) {
+      if (open_loops.empty()) throw InputError("role " + role.name, "end without loop", "remove it");
+      Step& begin = steps_[open_loops.back()];
+      step = begin;
+      step.opcode = Opcode::loop_next;
+      step.jump = open_loops.back() + 1;
+      begin.jump = index + 1;
+      open_loops.pop_back();
+    } else if (const auto* let = std::get_if<Let>(&instruction)) {
+      step.opcode = Opcode::let;
+      step.var = let->var;
+      step.let_op = let->op;
+      step.a = compile(let->a);
+      step.b = compile(let->b);
+    } else if (const auto* raster = std::get_if<Raster>(&instruction)) {
+      step.opcode = Opcode::raster;
+      step.var = raster->row;
+      step.var2 = raster->col;
+      step.a = compile(raster->index);
+      step.b = compile(raster->rows);
+      step.c = compile(raster->cols);
+      step.x = raster->group;
+    } else if (const auto* wait = std::get_if<Wait>(&instruction)) {
+      step.opcode = Opcode::wait;
+      step.object = wait->barrier;
+    } else if (const auto* arrive = std::get_if<Arrive>(&instruction)) {
+      step.opcode = Opcode::arrive;
+      step.object = arrive->barrier;
+      step.cluster = arrive->cluster;
+    } else if (const auto* expect = std::get_if<Expect>(&instruction)) {
+      step.opcode = Opcode::expect;
+      step.object = expect->barrier;
+      step.x = expect->bytes;
+    } else if (const auto* load = std::get_if<Load>(&instruction)) {
+      step.opcode = Opcode::load;
+      step.object = load->tensor;
+      step.a = compile(load->row);
+      step.b = compile(load->col);
+      step.x = load->rows;
+      step.y = load->cols;
+      step.cluster = load->multicast;
+      step.flag = load->gather;
+      if (load->multicast && kernel_->cluster > 1 && !chip.dma.multicast) {
+        throw InputError("kernel " + kernel_->name, "multicast load on " + chip.name,
+                         "this chip's copy engine has no multicast");
+      }
+    } else if (const auto* store = std::get_if<Store>(&instruction)) {
+      step.opcode = Opcode::store;
+      step.object = store->tensor;
+      step.a = compile(store->row);
+      step.b = compile(store->col);
+      step.x = store->rows;
+      step.y = store->cols;
+      step.flag = store->reduce;
+    } else if (const auto* store_wait = std::get_if<StoreWait>(&instruction)) {
+      step.opcode = Opcode::store_wait;
+      step.x = store_wait->pending;
+    } else if (const auto* mma = std::get_if<Mma>(&instruction)) {
+      if (chip.tensor_core.flops_per_cycle(mma->format) == 0) {
+        throw InputError("kernel " + kernel_->name,
+                         fmt::format("{} has no tensor-core rate for {}", chip.name, name(mma->format)),
+                         "choose a precision the chip supports");
+      }
+      const MmaCost cost = mma_cost(*mma, chip);
+      step.opcode = Opcode::mma;
+      step.busy = cost.arithmetic;
+      step.extra = cost.occupancy() - cost.arithmetic;
+      step.amount = 2 * mma->m * mma->n * mma->k;
+      step.operand_bytes = cost.operand_bytes;
+      step.format = mma->format;
+    } else if (const auto* mma_wait = std::get_if<MmaWait>(&instruction)) {
+      step.opcode = Opcode::mma_wait;
+      step.x = mma_wait->pending;
+    } else if (const auto* vector = std::get_if<Vector>(&instruction)) {
+      const VectorCost& cost = vector_cost(vector->function);
+      step.opcode = Opcode::vector;
+      step.occupancy = vector_occupancy(*vector, chip.vector_unit);
+      step.busy = step.occupancy.duration();
+      step.cause = cost.is_epilogue                                 ? Cause::epilogue
+                   : step.occupancy.lanes < step.occupancy.special ? Cause::special_function
+                                                                   : Cause::vector;
+      step.amount = static_cast<std::int64_t>(
+          std::llround(static_cast<double>(vector->elements) * (2 * cost.fma + cost.special)));
+    } else if (const auto* setup = std::get_if<Setup>(&instruction)) {
+      step.opcode = Opcode::setup;
+      step.busy = Cycles(setup->cycles);
+    } else if (const auto* signal = std::get_if<Signal>(&instruction)) {
+      step.opcode = Opcode::signal;
+      step.a = compile(signal->index);
+    } else if (const auto* await = std::get_if<AwaitSignal>(&instruction)) {
+      step.opcode = Opcode::await_signal;
+      step.a = compile(await->index);
+      step.b = compile(await->count);
+    } else if (const auto* collective = std::get_if<Collective>(&instruction)) {
+      step.opcode = Opcode::collective;
+      step.busy = collective_time(*collective, chip);
+      step.cause = Cause::link;
+    }
+    steps_.push_back(step);
+  }
+  if (!open_loops.empty()) throw InputError("role " + role.name, "loop without end", "close it");
+  steps_.push_back(Step{});
+}
+
+}  // namespace tessera

@@ -1,0 +1,520 @@
+#include "sim/chip/sequencer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/base/error.h"
+#include "sim/chip/arbiter.h"
+#include "sim/chip/command_processor.h"
+
+namespace tessera {
+namespace {
+
+constexpr Cycles forever{INT64_MAX};
+
+std::int64_t floor_div(std::int64_t a, std::int64_t b) {
+  const std::int64_t q = a / b;
+  return q - ((a % b != 0 && (a < 0) != (b < 0)) ? 1 : 0);
+}
+
+// Drops what has been waited for once it outweighs the rest.
+void compact(std::vector<Cycles>& queue, std::size_t& done) {
+  if (done == queue.size()) {
+    queue.clear();
+    done = 0;
+  } else if (done >= 64) {
+    queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(done));
+    done = 0;
+  }
+}
+
+bool is_shared(Program::Opcode opcode) {
+  using Opcode = Program::Opcode;
+  return opcode == Opcode::load || opcode == Opcode::store || opcode == Opcode::signal ||
+         opcode == Opcode::await_signal;
+}
+
+}  // namespace
+
+Sequencer::Sequencer(sc_core::sc_module_name name, int id, const ChipConfig& chip,
+                     const ClockDomain& clock, L2& l2, Arbiter& arbiter, CommandProcessor& processor)
+    : sc_module(name), id_(id), chip_(chip), clock_(clock), l2_(l2), arbiter_(arbiter),
+      processor_(processor) {
+  SC_METHOD(on_wake);
+  sensitive << wake_;
+  dont_initialize();
+}
+
+void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
+  program_ = &program;
+  cores_ = std::move(cores);
+  contexts_per_block_ = program.contexts().size();
+  const std::size_t groups = cores_.empty() ? 0 : static_cast<std::size_t>(program.resident_blocks());
+  groups_.assign(groups, Group{});
+  blocks_.assign(groups * cores_.size(), Block{});
+  contexts_.assign(blocks_.size() * contexts_per_block_, Context{});
+  for (std::size_t b = 0; b < blocks_.size(); ++b) {
+    blocks_[b].group = static_cast<int>(b / cores_.size());
+    blocks_[b].rank = static_cast<std::int64_t>(b % cores_.size());
+    blocks_[b].core = cores_[b % cores_.size()];
+  }
+  active_clusters_ = 0;
+}
+
+void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
+  const auto group = static_cast<std::size_t>(
+      std::find_if(groups_.begin(), groups_.end(), [](const Group& g) { return !g.occupied; }) -
+      groups_.begin());
+  const bool alone = active_clusters_ == 0;
+  ++active_clusters_;
+  groups_[group] = {true, false, Cycles(0), static_cast<int>(cores_.size())};
+  const Kernel& kernel = program_->kernel();
+  for (std::size_t rank = 0; rank < cores_.size(); ++rank) {
+    Block& block = blocks_[group * cores_.size() + rank];
+    block.cluster = cluster;
+    block.running = static_cast<int>(contexts_per_block_);
+    block.end = start;
+    block.rings.resize(kernel.barriers.size());
+    for (std::size_t r = 0; r < kernel.barriers.size(); ++r) {
+      Ring& ring = block.rings[r];
+      ring.arrivals = kernel.barriers[r].arrivals;
+      ring.initially_complete = kernel.barriers[r].initially_complete;
+      Slot fresh;
+      fresh.completed = ring.initially_complete ? 1 : 0;
+      fresh.completion = start;
+      ring.slots.assign(static_cast<std::size_t>(kernel.barriers[r].slots), fresh);
+    }
+    if (alone) block.core->ledger.idle_until(start, Cause::launch);
+    for (std::size_t i = 0; i < contexts_per_block_; ++i) {
+      Context& context =
+          contexts_[(group * cores_.size() + rank) * contexts_per_block_ + i];
+      context.state = State::ready;
+      context.time = start;
+      context.shape = &program_->contexts()[i];
+      context.pc = context.shape->first_step;
+      context.block = &block;
+      std::fill(std::begin(context.variables), std::end(context.variables), 0);
+      context.variables[var_cluster] = cluster;
+      context.variables[var_rank] = static_cast<std::int64_t>(rank);
+      context.variables[var_copy] = context.shape->copy;
+      context.waits.assign(kernel.barriers.size(), 0);
+      context.arrives.assign(kernel.barriers.size(), 0);
+      for (std::size_t r = 0; r < kernel.barriers.size(); ++r) {
+        if (block.rings[r].initially_complete) context.arrives[r] = kernel.barriers[r].slots;
+      }
+      context.expect_phase = -1;
+      context.mma.clear();
+      context.stores.clear();
+      context.mma_done = context.stores_done = 0;
+      context.last_store = start;
+      context.waited = Cause::launch;
+      context.waited_cycles = 0;
+    }
+  }
+}
+
+bool Sequencer::next_time(Cycles& when) const {
+  when = forever;
+  for (const Context& c : contexts_) {
+    if (c.state == State::ready && c.time < when) when = c.time;
+  }
+  for (const Group& g : groups_) {
+    if (g.retiring && g.retire_at < when) when = g.retire_at;
+  }
+  return when != forever;
+}
+
+void Sequencer::schedule(Cycles now) {
+  Cycles when;
+  if (!next_time(when)) return;
+  if (when < now) when = now;
+  if (wake_pending_ && wake_at_ <= when) return;
+  wake_pending_ = true;
+  wake_at_ = when;
+  wake_.notify(clock_.delay_until(when, now));
+}
+
+void Sequencer::on_wake() {
+  wake_pending_ = false;
+  arbiter_.request(*this, wake_at_);
+}
+
+void Sequencer::step(Cycles now) {
+  for (;;) {
+    // Contexts in the order of their time; a retirement comes before contexts of the same time.
+    Context* first = nullptr;
+    limit_ = forever;
+    for (Context& c : contexts_) {
+      if (c.state != State::ready) continue;
+      if (first == nullptr || c.time < first->time) {
+        if (first != nullptr) limit_ = std::min(limit_, first->time);
+        first = &c;
+      } else {
+        limit_ = std::min(limit_, c.time);
+      }
+    }
+    Group* retiring = nullptr;
+    for (Group& g : groups_) {
+      if (g.retiring && (retiring == nullptr || g.retire_at < retiring->retire_at)) retiring = &g;
+    }
+    if (retiring != nullptr && (first == nullptr || retiring->retire_at <= first->time)) {
+      if (retiring->retire_at > now) break;
+      retiring->occupied = retiring->retiring = false;
+      --active_clusters_;
+      processor_.cluster_done(*this, now);
+      continue;
+    }
+    if (first == nullptr) break;
+    if (retiring != nullptr) limit_ = std::min(limit_, retiring->retire_at);
+    if (first->time > now && is_shared(program_->step(first->pc).opcode)) break;
+    run(*first, now);
+  }
+  schedule(now);
+}
+
+void Sequencer::advance(Context& context, Cycles to, Cause cause) {
+  if (to <= context.time) return;
+  const std::int64_t waited = (to - context.time).value;
+  if (waited > context.waited_cycles) {
+    context.waited = cause;
+    context.waited_cycles = waited;
+  }
+  context.time = to;
+}
+
+void Sequencer::run(Context& context, Cycles now) {
+  using Opcode = Program::Opcode;
+  std::int64_t* const v = context.variables;
+  Block& block = *context.block;
+  CoreUnits& core = *block.core;
+  const auto was_busy = [&] {
+    context.waited = Cause::pipeline;
+    context.waited_cycles = 0;
+  };
+  while (context.time <= limit_) {
+    const Program::Step& step = program_->step(context.pc);
+    ++counters_.steps;
+    switch (step.opcode) {
+      case Opcode::loop_begin: {
+        const std::int64_t begin = program_->evaluate(step.a, v);
+        if (begin < program_->evaluate(step.b, v)) {
+          v[step.var] = begin;
+          ++context.pc;
+        } else {
+          context.pc = step.jump;
+        }
+        break;
+      }
+      case Opcode::loop_next: {
+        const std::int64_t next = v[step.var] + program_->evaluate(step.c, v);
+        if (next < program_->evaluate(step.b, v)) {
+          v[step.var] = next;
+          context.pc = step.jump;
+        } else {
+          ++context.pc;
+        }
+        break;
+      }
+      case Opcode::let: {
+        const std::int64_t a = program_->evaluate(step.a, v), b = program_->evaluate(step.b, v);
+        std::int64_t result = a;
+        if ((step.let_op == LetOp::div || step.let_op == LetOp::mod) && b <= 0) {
+          throw SimulationError(context_name(context) + ": division by " + std::to_string(b));
+        }
+        if (step.let_op == LetOp::div) result = floor_div(a, b);
+        if (step.let_op == LetOp::mod) result = a - floor_div(a, b) * b;
+        if (step.let_op == LetOp::min) result = std::min(a, b);
+        if (step.let_op == LetOp::max) result = std::max(a, b);
+        v[step.var] = result;
+        ++context.pc;
+        break;
+      }
+      case Opcode::raster: {
+        const std::int64_t index = program_->evaluate(step.a, v);
+        const std::int64_t rows = program_->evaluate(step.b, v), cols = program_->evaluate(step.c, v);
+        const std::int64_t per_group = step.x * cols;
+        if (per_group <= 0) throw SimulationError(context_name(context) + ": empty raster");
+        const std::int64_t group = index / per_group, inside = index % per_group;
+        const std::int64_t height = std::max<std::int64_t>(1, std::min(step.x, rows - group * step.x));
+        v[step.var] = group * step.x + inside % height;
+        v[step.var2] = inside / height;
+        ++context.pc;
+        break;
+      }
+      case Opcode::wait: {
+        const std::int64_t phase = context.waits[step.object];
+        const Slot& slot = slot_of(block, step.object, phase);
+        const auto slots = static_cast<std::int64_t>(block.rings[step.object].slots.size());
+        if (slot.completed <= phase / slots) {
+          context.state = State::barrier;
+          context.blocked_since = context.time;
+          context.blocked_ring = step.object;
+          context.blocked_phase = phase;
+          return;
+        }
+        if (slot.completion > context.time) {
+          advance(context, slot.completion + Cycles(chip_.barrier.latency_cycles), slot.cause);
+        }
+        ++context.waits[step.object];
+        ++context.pc;
+        break;
+      }
+      case Opcode::arrive: {
+        const std::int64_t phase = context.arrives[step.object]++;
+        ++context.pc;
+        if (!step.cluster) {
+          arrive(block, step.object, phase, context.time, Cause::barrier);
+        } else {
+          Block* const first = &blocks_[static_cast<std::size_t>(block.group) * cores_.size()];
+          for (std::size_t rank = 0; rank < cores_.size(); ++rank) {
+            const Cycles way(&first[rank] == &block ? 0 : chip_.barrier.remote_latency_cycles);
+            arrive(first[rank], step.object, phase, context.time + way, Cause::barrier);
+          }
+        }
+        break;
+      }
+      case Opcode::expect: {
+        const std::int64_t phase = context.arrives[step.object]++;
+        context.expect_ring = step.object;
+        context.expect_phase = phase;
+        ++context.pc;
+        slot_of(block, step.object, phase).bytes += step.x;
+        arrive(block, step.object, phase, context.time, Cause::barrier);
+        break;
+      }
+      case Opcode::load:
+        if (context.time > now) return;
+        if (!try_load(context, step, now)) return;
+        ++context.pc;
+        break;
+      case Opcode::store: {
+        if (context.time > now) return;
+        const L2Written written =
+            l2_.write(now, core.id, step.object, program_->evaluate(step.a, v),
+                      program_->evaluate(step.b, v), step.x, step.y, step.flag);
+        context.stores.push_back(written.left);
+        context.last_store = std::max(context.last_store, written.visible);
+        ++context.pc;
+        break;
+      }
+      case Opcode::store_wait:
+        while (static_cast<std::int64_t>(context.stores.size() - context.stores_done) > step.x) {
+          advance(context, context.stores[context.stores_done++], Cause::epilogue);
+        }
+        compact(context.stores, context.stores_done);
+        ++context.pc;
+        break;
+      case Opcode::mma: {
+        const Booking booking = core.tensor_core.book(context.time, step.busy + step.extra);
+        core.ledger.tensor(booking.start, step.busy, step.extra, context.waited);
+        was_busy();
+        context.mma.push_back(booking.end + Cycles(chip_.tensor_core.latency_cycles));
+        counters_.tensor_flops += step.amount;
+        counters_.operand_bytes += step.operand_bytes;
+        ++context.pc;
+        break;
+      }
+      case Opcode::mma_wait:
+        while (static_cast<std::int64_t>(context.mma.size() - context.mma_done) > step.x) {
+          advance(context, context.mma[context.mma_done++], Cause::pipeline);
+        }
+        compact(context.mma, context.mma_done);
+        ++context.pc;
+        break;
+      case Opcode::vector: {
+        const Booking booking = core.vector_unit.book(context.time, step.occupancy);
+        core.ledger.busy(booking.start, booking.end, step.cause, context.waited);
+        was_busy();
+        context.time = booking.end + Cycles(chip_.vector_unit.latency_cycles);
+        counters_.vector_flops += step.amount;
+        ++context.pc;
+        break;
+      }
+      case Opcode::setup:
+        advance(context, context.time + step.busy, Cause::launch);
+        ++context.pc;
+        break;
+      case Opcode::collective:
+        advance(context, context.time + step.busy, Cause::link);
+        ++context.pc;
+        break;
+      case Opcode::signal:
+        advance(context, context.last_store, Cause::epilogue);
+        if (context.time > now) return;
+        ++context.pc;
+        processor_.raise_flag(program_->evaluate(step.a, v), now);
+        break;
+      case Opcode::await_signal: {
+        if (context.time > now) return;
+        const std::int64_t flag = program_->evaluate(step.a, v);
+        const std::int64_t count = program_->evaluate(step.b, v);
+        if (processor_.flag(flag) < count) {
+          context.state = State::flag;
+          context.blocked_since = context.time;
+          context.blocked_flag = flag;
+          context.blocked_count = count;
+          processor_.await_flag(*this);
+          return;
+        }
+        ++context.pc;
+        break;
+      }
+      case Opcode::end:
+        end_context(context);
+        return;
+    }
+  }
+}
+
+Sequencer::Slot& Sequencer::slot_of(Block& block, std::uint16_t ring, std::int64_t phase) {
+  auto& slots = block.rings[ring].slots;
+  return slots[static_cast<std::size_t>(phase) % slots.size()];
+}
+
+void Sequencer::arrive(Block& block, std::uint16_t ring, std::int64_t phase, Cycles when, Cause cause) {
+  Slot& slot = slot_of(block, ring, phase);
+  const auto slots = static_cast<std::int64_t>(block.rings[ring].slots.size());
+  if (slot.completed != phase / slots) {
+    throw SimulationError(fmt::format(
+        "kernel {}: barrier {} of block {}: an arrival at phase {} while phase {} of its slot is not "
+        "complete (overrun: the slot was refilled before it was released)",
+        program_->kernel().name, program_->kernel().barriers[ring].name,
+        block.cluster * static_cast<std::int64_t>(cores_.size()) + block.rank, phase,
+        slot.completed * slots + phase % slots));
+  }
+  ++slot.arrivals;
+  if (slot.latest <= when) {
+    slot.latest = when;
+    slot.latest_cause = cause;
+  }
+  complete_if_due(block, ring, phase, slot);
+}
+
+void Sequencer::landed(Block& block, std::uint16_t ring, std::int64_t phase, std::int64_t bytes,
+                       Cycles when, Cause cause) {
+  Slot& slot = slot_of(block, ring, phase);
+  slot.bytes -= bytes;
+  if (slot.latest <= when) {
+    slot.latest = when;
+    slot.latest_cause = cause;
+  }
+  complete_if_due(block, ring, phase, slot);
+}
+
+void Sequencer::complete_if_due(Block& block, std::uint16_t ring, std::int64_t phase, Slot& slot) {
+  if (slot.arrivals < block.rings[ring].arrivals || slot.bytes != 0) return;
+  ++slot.completed;
+  slot.completion = slot.latest;
+  slot.cause = slot.latest_cause;
+  slot.arrivals = 0;
+  slot.latest = Cycles(0);
+  Context* const first = &contexts_[static_cast<std::size_t>(&block - blocks_.data()) * contexts_per_block_];
+  for (std::size_t i = 0; i < contexts_per_block_; ++i) {
+    Context& waiting = first[i];
+    if (waiting.state != State::barrier || waiting.blocked_ring != ring || waiting.blocked_phase != phase) continue;
+    waiting.state = State::ready;
+    if (slot.completion > waiting.time) {
+      advance(waiting, slot.completion + Cycles(chip_.barrier.latency_cycles), slot.cause);
+    }
+    ++waiting.waits[ring];
+    ++waiting.pc;
+    limit_ = std::min(limit_, waiting.time);
+  }
+}
+
+bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now) {
+  CoreUnits& core = *context.block->core;
+  const Format format = processor_.tensor(step.object).format;
+  const std::int64_t box_bytes = bytes(format, step.x * step.y).value;
+  // The copy engine holds a limited number of bytes in flight; a request beyond waits its turn.
+  auto& in_flight = core.in_flight;
+  for (std::size_t i = 0; i < in_flight.size();) {
+    if (in_flight[i].first <= now) {
+      core.in_flight_bytes -= in_flight[i].second;
+      in_flight[i] = in_flight.back();
+      in_flight.pop_back();
+    } else {
+      ++i;
+    }
+  }
+  if (!in_flight.empty() && core.in_flight_bytes + box_bytes > chip_.dma.max_outstanding_kib * 1024L) {
+    const auto earliest = std::min_element(in_flight.begin(), in_flight.end());
+    advance(context, earliest->first, Cause::noc);
+    return false;
+  }
+  const std::int64_t* v = context.variables;
+  const std::int64_t row = program_->evaluate(step.a, v), col = program_->evaluate(step.b, v);
+  L2Answer answer = step.flag
+                        ? l2_.gather(now, core.id, step.object, row, col, step.x, step.y)
+                        : l2_.read(now, core.id, step.object, row, col, step.x, step.y);
+  const Cycles dma(chip_.dma.latency_cycles);
+  in_flight.push_back({answer.arrival + dma, box_bytes});
+  core.in_flight_bytes += box_bytes;
+  Block& own = *context.block;
+  if (!step.cluster) {
+    landed(own, context.expect_ring, context.expect_phase, box_bytes, answer.arrival + dma, answer.cause);
+    return true;
+  }
+  Block* const first = &blocks_[static_cast<std::size_t>(own.group) * cores_.size()];
+  for (std::size_t rank = 0; rank < cores_.size(); ++rank) {
+    Cycles arrival = answer.arrival;
+    if (&first[rank] != &own) {
+      arrival = std::max(arrival, l2_.deliver(now, first[rank].core->id, answer.bytes));
+    }
+    landed(first[rank], context.expect_ring, context.expect_phase, box_bytes, arrival + dma, answer.cause);
+  }
+  return true;
+}
+
+void Sequencer::end_context(Context& context) {
+  context.state = State::done;
+  Block& block = *context.block;
+  for (; context.stores_done < context.stores.size(); ++context.stores_done) {
+    advance(context, context.stores[context.stores_done], Cause::epilogue);
+  }
+  block.end = std::max(block.end, context.time);
+  processor_.note_visible(context.last_store);
+  if (--block.running > 0) return;
+  block.core->ledger.idle_until(block.end, context.waited);
+  Group& group = groups_[static_cast<std::size_t>(block.group)];
+  group.retire_at = std::max(group.retire_at, block.end);
+  if (--group.running == 0) group.retiring = true;
+}
+
+void Sequencer::flag_raised(std::int64_t flag, std::int64_t count, Cycles when, Cycles now) {
+  for (Context& context : contexts_) {
+    if (context.state != State::flag || context.blocked_flag != flag || context.blocked_count > count) continue;
+    context.state = State::ready;
+    advance(context, when, Cause::barrier);
+    ++context.pc;
+  }
+  schedule(now);
+}
+
+std::string Sequencer::context_name(const Context& context) const {
+  const Block& block = *context.block;
+  return fmt::format("kernel {} block {} {}[{}]", program_->kernel().name,
+                     block.cluster * static_cast<std::int64_t>(cores_.size()) + block.rank,
+                     context.shape->role->name, context.shape->copy);
+}
+
+void Sequencer::explain(std::vector<std::string>& lines) const {
+  for (const Context& c : contexts_) {
+    if (c.state == State::barrier) {
+      const Ring& ring = c.block->rings[c.blocked_ring];
+      const Slot& slot = ring.slots[static_cast<std::size_t>(c.blocked_phase) % ring.slots.size()];
+      lines.push_back(fmt::format(
+          "{} has waited since cycle {} for phase {} of barrier {}: {} of {} arrivals, {} bytes "
+          "announced and not landed",
+          context_name(c), c.blocked_since.value, c.blocked_phase,
+          program_->kernel().barriers[c.blocked_ring].name, slot.arrivals, ring.arrivals, slot.bytes));
+    } else if (c.state == State::flag) {
+      lines.push_back(fmt::format("{} has waited since cycle {} for flag {} to reach {}: it is at {}",
+                                  context_name(c), c.blocked_since.value, c.blocked_flag,
+                                  c.blocked_count, processor_.flag(c.blocked_flag)));
+    }
+  }
+}
+
+}  // namespace tessera

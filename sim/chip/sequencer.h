@@ -1,0 +1,150 @@
+#pragma once
+
+#include <systemc>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/chip/l2.h"
+#include "sim/chip/ledger.h"
+#include "sim/chip/program.h"
+#include "sim/chip/simulation_time.h"
+#include "sim/chip/units.h"
+
+namespace tessera {
+
+class Arbiter;
+class CommandProcessor;
+
+/// What the contexts of one core share. Owned by Core.
+struct CoreUnits {
+  int id = 0;
+  TensorCore tensor_core;
+  VectorUnit vector_unit;
+  /// Bytes in flight to the scratchpad, oldest first: (arrival, bytes).
+  std::vector<std::pair<Cycles, std::int64_t>> in_flight;
+  std::int64_t in_flight_bytes = 0;
+  Ledger ledger;
+};
+
+/// Steps the contexts of the blocks resident on one core, or, for kernels with clusters, on the
+/// neighbouring cores of one cluster.
+///
+/// Time rule. Contexts are stepped in the order of their local time, so units private to the cores
+/// (tensor core, vector unit, barriers) are booked ahead of the kernel's time. An instruction that
+/// touches what other cores share (loads and stores to L2, flags, the next block) runs only when
+/// the kernel's time has reached it: the sequencer notifies its one event for that cycle, asks the
+/// arbiter for its turn, and all sequencers due in a cycle take turns in the order of their number.
+/// So the order of simultaneous processes never shows in a result.
+class Sequencer : public sc_core::sc_module {
+ public:
+  SC_HAS_PROCESS(Sequencer);
+  Sequencer(sc_core::sc_module_name name, int id, const ChipConfig& chip, const ClockDomain& clock,
+            L2& l2, Arbiter& arbiter, CommandProcessor& processor);
+
+  /// Prepares for a kernel: `cores` are the ones this sequencer drives (empty: none).
+  void prepare(const Program& program, std::vector<CoreUnits*> cores);
+  /// Takes a cluster of blocks, whose setup starts at `start`.
+  void start_cluster(std::int64_t cluster, Cycles start);
+  /// The arbiter's grant: runs everything due at `now`.
+  void step(Cycles now);
+  /// A flag now stands at `count`; contexts waiting for that much go on at `when` (> now).
+  void flag_raised(std::int64_t flag, std::int64_t count, Cycles when, Cycles now);
+  /// Notifies the event for the earliest pending work.
+  void schedule(Cycles now);
+
+  int id() const { return id_; }
+  bool idle() const { return active_clusters_ == 0; }
+  /// Who waits for whom, one line per blocked context.
+  void explain(std::vector<std::string>& lines) const;
+
+  struct Counters {
+    std::int64_t tensor_flops = 0, vector_flops = 0, operand_bytes = 0, steps = 0;
+  };
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Slot {                        // of a barrier ring
+    std::int64_t completed = 0;        // phases
+    std::int64_t arrivals = 0;         // of the phase in progress
+    std::int64_t bytes = 0;            // announced minus landed
+    Cycles latest, completion;         // of the phase in progress; of the last complete one
+    Cause latest_cause = Cause::barrier, cause = Cause::barrier;
+  };
+  struct Ring {
+    std::vector<Slot> slots;
+    std::int64_t arrivals = 1;
+    bool initially_complete = false;
+  };
+  struct Block {
+    std::int64_t cluster = -1, rank = 0;
+    int group = 0;                     // resident cluster slot
+    CoreUnits* core = nullptr;
+    std::vector<Ring> rings;
+    int running = 0;                   // contexts not ended
+    Cycles end;
+  };
+  enum class State : std::uint8_t { idle, ready, barrier, flag, done };
+  struct Context {
+    State state = State::idle;
+    Cycles time;
+    std::uint32_t pc = 0;
+    const Program::Context* shape = nullptr;
+    Block* block = nullptr;
+    std::int64_t variables[max_variables] = {};
+    std::vector<std::int64_t> waits, arrives;     // next phase per ring
+    std::int64_t expect_phase = -1;
+    std::uint16_t expect_ring = 0;
+    std::vector<Cycles> mma;                      // completion times, oldest first from mma_done
+    std::size_t mma_done = 0;
+    std::vector<Cycles> stores;                   // left the scratchpad
+    std::size_t stores_done = 0;
+    Cycles last_store;                            // visible in L2
+    Cause waited = Cause::launch;                 // longest wait since the last busy interval
+    std::int64_t waited_cycles = 0;
+    Cycles blocked_since;
+    std::uint16_t blocked_ring = 0;
+    std::int64_t blocked_phase = 0, blocked_flag = 0, blocked_count = 0;
+  };
+
+  void on_wake();
+  // Runs `context` until it blocks, ends, passes limit_, or needs the shared system later than now.
+  void run(Context& context, Cycles now);
+  void advance(Context& context, Cycles to, Cause cause);
+  void arrive(Block& block, std::uint16_t ring, std::int64_t phase, Cycles when, Cause cause);
+  void landed(Block& block, std::uint16_t ring, std::int64_t phase, std::int64_t bytes, Cycles when, Cause cause);
+  void complete_if_due(Block& block, std::uint16_t ring, std::int64_t phase, Slot& slot);
+  Slot& slot_of(Block& block, std::uint16_t ring, std::int64_t phase);
+  bool try_load(Context& context, const Program::Step& step, Cycles now);
+  void end_context(Context& context);
+  // Time of the earliest ready context or retirement; false if there is none.
+  bool next_time(Cycles& when) const;
+  std::string context_name(const Context& context) const;
+
+  int id_;
+  const ChipConfig& chip_;
+  const ClockDomain& clock_;
+  L2& l2_;
+  Arbiter& arbiter_;
+  CommandProcessor& processor_;
+  sc_core::sc_event wake_;
+  Cycles wake_at_;                     // pending notification
+  bool wake_pending_ = false;
+  const Program* program_ = nullptr;
+  std::vector<CoreUnits*> cores_;
+  std::vector<Block> blocks_;          // [group * cluster + rank]
+  std::vector<Context> contexts_;      // [block * contexts per block + context]
+  std::size_t contexts_per_block_ = 0;
+  struct Group {                       // place for one resident cluster
+    bool occupied = false, retiring = false;
+    Cycles retire_at;                  // when a finished cluster asks for the next
+    int running = 0;                   // blocks
+  };
+  std::vector<Group> groups_;
+  Cycles limit_;                       // of the current run(): time of the next other context
+  int active_clusters_ = 0;
+  Counters counters_;
+};
+
+}  // namespace tessera

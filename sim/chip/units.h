@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstdint>
+
+#include "sim/base/units.h"
+#include "sim/config/chip_config.h"
+#include "sim/trace/trace.h"
+
+namespace tessera {
+
+/// When a unit works on something: [start, end).
+struct Booking {
+  Cycles start, end;
+};
+
+/// A pipe that moves `rate` bytes a cycle, first come first served, without rounding each transfer
+/// to whole cycles: time is kept in units of 1/rate cycle.
+///   end = ceil(max(now, free) + bytes / rate)
+class BandwidthCalendar {
+ public:
+  explicit BandwidthCalendar(std::int64_t bytes_per_cycle) : rate_(bytes_per_cycle) {}
+
+  /// Cycle in which the last of `bytes` has passed.
+  Cycles book(Cycles now, std::int64_t bytes) {
+    const std::int64_t earliest = now.value * rate_;
+    free_ = (free_ > earliest ? free_ : earliest) + bytes;
+    return Cycles(ceil_div(free_, rate_));
+  }
+  /// When a transfer asked for at `now` would start.
+  Cycles next_free(Cycles now) const {
+    const std::int64_t earliest = now.value * rate_;
+    return free_ > earliest ? Cycles(ceil_div(free_, rate_)) : now;
+  }
+
+ private:
+  std::int64_t rate_;
+  std::int64_t free_ = 0;
+};
+
+/// Time of one matrix multiply-accumulate on an idle tensor core.
+///   arithmetic = ceil(2 m n k / rate(format))
+///   operands   = ceil(bytes(B) [+ bytes(A) unless it is in registers] / scratchpad bytes per cycle)
+/// A unit that streams operands from the scratchpad (wgmma) takes the larger; what exceeds the
+/// arithmetic is charged to the scratchpad. One that reads registers (mma.sync) is fed by loads
+/// that are separate instructions of the same bandwidth: the same maximum holds, with A included.
+/// Source: H100 wgmma m64n256k16 every 128 cycles at 4096 FLOP/cycle, 128 B/cycle scratchpad.
+struct MmaCost {
+  Cycles arithmetic, operands;
+  std::int64_t operand_bytes = 0;
+  Cycles occupancy() const { return arithmetic < operands ? operands : arithmetic; }
+};
+MmaCost mma_cost(const Mma& mma, const ChipConfig& chip);
+
+/// Time of vector work on an idle vector unit: each pipe is busy for its own operations, the
+/// instruction ends when the longest does.
+///   lanes   = ceil((elements * fma) / fma_per_cycle) + ceil(elements * convert / convert_per_cycle)
+///   special = ceil(elements * special / special_per_cycle)
+/// Conversions issue to the lanes' ports, so the two add; the special-function unit runs beside.
+struct VectorOccupancy {
+  Cycles lanes, special;
+  Cycles duration() const { return lanes < special ? special : lanes; }
+};
+VectorOccupancy vector_occupancy(const Vector& work, const VectorUnitConfig& unit);
+
+/// The matrix unit of a core: one instruction at a time, in order.
+class TensorCore {
+ public:
+  Booking book(Cycles now, Cycles occupancy) {
+    const Cycles start = now < free_ ? free_ : now;
+    free_ = start + occupancy;
+    return {start, free_};
+  }
+
+ private:
+  Cycles free_;
+};
+
+/// FP32 lanes and special-function unit of a core: two pipes, each first come first served.
+class VectorUnit {
+ public:
+  Booking book(Cycles now, const VectorOccupancy& work) {
+    Cycles start = now < lanes_free_ ? lanes_free_ : now;
+    if (work.special.value > 0 && start < special_free_) start = special_free_;
+    lanes_free_ = start + work.lanes;
+    if (work.special.value > 0) special_free_ = start + work.special;
+    return {start, start + work.duration()};
+  }
+
+ private:
+  Cycles lanes_free_, special_free_;
+};
+
+}  // namespace tessera

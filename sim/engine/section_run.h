@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/chip/command_processor.h"
+#include "sim/engine/simulation.h"
+
+namespace tessera {
+
+/// What one section's simulation counted.
+struct SectionRecord {
+  std::vector<KernelRecord> kernels;
+  std::int64_t events = 0;
+  std::int64_t peak_rss_bytes = 0;
+};
+
+/// A section to simulate, and where its record goes.
+struct SectionJob {
+  const Section* section = nullptr;
+  SectionRecord record;
+};
+
+/// Simulates every job in a child process of its own, at most options.jobs at a time. Throws the
+/// first failure in the order of the jobs; no child is left behind.
+void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
+                  const SimulationOptions& options);
+
+}  // namespace tessera

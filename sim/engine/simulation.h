@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+
+#include "sim/chip/memory_model.h"
+#include "sim/config/chip_config.h"
+#include "sim/report/result.h"
+#include "sim/trace/trace.h"
+
+namespace tessera {
+
+struct SimulationOptions {
+  /// Identical sections, and the repetitions of one, are simulated once. false: every one of them
+  /// is; cycles are the same, as each starts from the same state.
+  bool reuse = true;
+  /// Sections simulated at the same time, each in a process of its own.
+  int jobs = 1;
+  MemoryModel memory = MemoryModel::hbm;
+  /// Order in which the modules are built (a seed for a permutation; 0: by number). Results do
+  /// not depend on it; the property tests prove that.
+  std::uint64_t construction_seed = 0;
+  /// > 0: run at this clock instead of the one the power cap allows.
+  double clock_mhz = 0;
+};
+
+/// Runs a trace on a chip. Each section is elaborated and simulated in a child process (SystemC
+/// elaborates once per process), so the caller's process stays free of simulation state.
+/// Throws InputError if the trace asks for what the chip does not have, SimulationError with who
+/// waits for whom on a deadlock, or if a child dies.
+RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationOptions& options = {});
+
+}  // namespace tessera
