@@ -63,6 +63,15 @@ std::int64_t total_cycles(const RunResult& run) {
   return cycles;
 }
 
+/// "layer.norm" of "layer[7].norm"; a name of another form as it is.
+std::string unnumbered(const std::string& name) {
+  const std::size_t open = name.find('[');
+  if (open == std::string::npos) return name;
+  const std::size_t close = name.find_first_not_of("0123456789", open + 1);
+  if (close == open + 1 || close == std::string::npos || name[close] != ']') return name;
+  return name.substr(0, open) + name.substr(close + 1);
+}
+
 /// The bound with the most cycles; the first in declaration order among equals.
 class BoundVote {
  public:
@@ -138,9 +147,10 @@ std::vector<OpGroup> group_ops(const RunResult& run) {
   std::vector<BoundVote> votes;
   std::map<std::tuple<std::string, std::string, std::string>, std::size_t> index;
   for (const OpResult& op : run.ops) {
-    const auto found = index.try_emplace({op.name, op.kind, op.precision}, groups.size());
+    const auto found =
+        index.try_emplace({unnumbered(op.name), op.kind, op.precision}, groups.size());
     if (found.second) {
-      groups.push_back({&op, Figures{}});
+      groups.push_back({unnumbered(op.name), &op, Figures{}});
       groups.back().total.repeat = 0;
       votes.emplace_back();
     }

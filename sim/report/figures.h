@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "sim/report/result.h"
@@ -45,8 +46,10 @@ std::vector<Figures> op_figures(const RunResult& run);
 Figures figures(const RunResult& run);
 
 /// Operations of the same name, kind and precision taken together, in order of first appearance:
-/// what a person reads of a run whose identical layers were all simulated.
+/// what a person reads of a run whose identical layers were all simulated. The number of a repeated
+/// section is no part of the name: "layer[7].norm" is one of "layer.norm".
 struct OpGroup {
+  std::string name;
   const OpResult* op = nullptr;  ///< the first of them
   Figures total;                 ///< over all of them and their repeats; total.repeat = executions
 };

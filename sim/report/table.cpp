@@ -204,7 +204,7 @@ std::string operations(const RunResult& run, std::size_t width, const Paint& pai
       roof{"% roof", false, 0, {}}, stalls{"top stalls", true, 5, {}};
   for (const OpGroup& group : groups) {
     const Figures& f = group.total;
-    op.cells.push_back(cut(printable(group.op->name), 28));
+    op.cells.push_back(cut(printable(group.name), 28));
     kind.cells.push_back(cut(printable(group.op->kind), 12));
     precision.cells.push_back(cut(printable(group.op->precision), 9));
     repeat.cells.push_back(fmt::format("x{}", f.repeat));
@@ -256,9 +256,9 @@ std::string core_cycles(const Figures& f, std::size_t width, const Paint& paint)
   if (causes.empty()) return "";
   constexpr std::size_t name_width = 16;
   constexpr std::size_t bar_width = 24;
-  constexpr std::size_t indent = 2 + name_width + 1 + 7 + 2 + bar_width + 2;
   // The meanings are shown where all of them fit; the glossary has them in any case.
   const bool explain = std::all_of(causes.begin(), causes.end(), [width](const auto& share) {
+    constexpr std::size_t indent = 2 + name_width + 1 + 7 + 2 + bar_width + 2;
     return indent + meaning(share.first).size() <= width;
   });
   std::string text;
@@ -289,11 +289,6 @@ std::string to_table(const RunResult& run, const TableOptions& options) {
   const std::string causes = core_cycles(f, width, paint);
   if (!causes.empty()) text += "\n" + paint.heading("  where the core-cycles went") + "\n" + causes;
   std::string notes;
-  if (run.reused_sections > 0)
-    notes += fmt::format(
-        "  note: {} of {} sections took the result of an identical one; "
-        "--no-reuse simulates them all\n",
-        run.reused_sections, run.reused_sections + run.simulated_sections);
   for (const std::string& note : run.notes) notes += "  note: " + printable(note) + "\n";
   if (!notes.empty()) text += "\n" + notes;
   return text;

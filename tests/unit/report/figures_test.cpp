@@ -147,3 +147,19 @@ TEST_CASE("operations of the same name, kind and precision are taken together") 
   for (const OpGroup& group : groups) share += group.total.time_share;
   CHECK(share == Approx(1));
 }
+
+TEST_CASE("the numbered copies of a section are taken together") {
+  RunResult run = example_run();
+  run.ops.clear();
+  for (const char* name : {"layer[0].norm", "layer[1].norm", "layer[12].norm", "layer[x].norm",
+                           "layer[].norm", "layer[3", "layer.norm"}) {
+    run.ops.push_back(example_run().ops[1]);
+    run.ops.back().name = name;
+  }
+  const std::vector<OpGroup> groups = group_ops(run);
+  REQUIRE(groups.size() == 4);
+  CHECK(groups[0].name == "layer.norm");
+  CHECK(groups[0].total.repeat == 4 * 3);
+  CHECK(groups[1].name == "layer[x].norm");
+  CHECK(groups[3].name == "layer[3");
+}
