@@ -39,13 +39,15 @@ follow() {
 logged() {
   local label=$1 log=$2
   shift 2
+  step_begins=$(($(wc -l <"$log") + 1))
   "$@" 2>&1 </dev/null 9>&- | follow "$label" "$log"
   return "${PIPESTATUS[0]}"
 }
 
-# why LOG: the lines that most likely say what went wrong, and where the rest is.
+# why LOG: what most likely went wrong in the last step, and where the rest is.
 why() {
-  grep -m 8 -E 'error:|Error|^E: |FAILED|fatal' "$1" >&2 || tail -n 8 "$1" >&2
+  tail -n "+$step_begins" "$1" | grep -m 8 -E 'error:|Error|^E: |FAILED|fatal' >&2 ||
+    tail -n 8 "$1" >&2
   say "the whole log: $1"
 }
 
