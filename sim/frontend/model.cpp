@@ -175,6 +175,7 @@ ModelConfig family_traits(Family family) {
 }
 
 void fill_derived(ModelConfig& model, const KeyNames& keys) {
+  check(Size{"hidden", model.hidden, 1, max_hidden}, keys);
   if (model.embed_dim == 0) model.embed_dim = model.hidden;
   if (model.kv_heads == 0) model.kv_heads = model.heads;
   if (model.head_dim == 0 && model.heads > 0) {
