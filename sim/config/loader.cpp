@@ -6,8 +6,8 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -50,7 +50,7 @@ struct ChipFile {
 // of mappings with plain values, and whatever else stands there is refused where it starts.
 class ChipFileReader : public YAML::EventHandler {
  public:
-  explicit ChipFileReader(ChipFile& file) : file_(file) {}
+  ChipFileReader(ChipFile& file, const std::string& text) : file_(file), text_(text) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ > 1) fail(mark, "", "a second document", "a chip file is one document");
@@ -70,6 +70,7 @@ class ChipFileReader : public YAML::EventHandler {
     if (anchor != 0) refuse_anchor(mark);
     const bool in_quotes = tag == "!";
     refuse_tag(mark, tag);
+    if (in_quotes) check_quotes(mark);
     if (depth_ == 0)
       fail(mark, "", excerpt(value) + " is not a mapping", "write 'key: value' lines");
     if (!pending().empty()) {
@@ -79,6 +80,7 @@ class ChipFileReader : public YAML::EventHandler {
     }
     if (value.empty()) fail(mark, "", "an empty key", "write 'key: value'");
     pending() = value;
+    key_mark_ = mark;
     if (value == "<<") fail(mark, value, "merge keys are not supported", "use base: instead");
   }
 
@@ -99,18 +101,20 @@ class ChipFileReader : public YAML::EventHandler {
     if (pending().empty()) fail(mark, "", "a mapping as a key", "write 'key: value'");
     const std::string section = key_name(pending());
     if (depth_ == 2)
-      fail(mark, section, "nested too deep", "sections hold values only, 'section: {key: value}'");
+      fail(key_mark_, section, "nested too deep",
+           "sections hold values only, 'section: {key: value}'");
     const std::vector<std::string>& sections = chip_sections();
     if (std::find(sections.begin(), sections.end(), section) == sections.end()) {
-      if (find_key(section) != nullptr) fail(mark, section, "a section", "give a single value");
+      if (find_key(section) != nullptr)
+        fail(key_mark_, section, "a section", "give a single value");
       const std::string near = section.size() > 100 ? "" : nearest(section, sections);
-      fail(mark, shown(section), "unknown section",
+      fail(key_mark_, shown(section), "unknown section",
            near.empty() ? fmt::format("one of {}", fmt::join(sections, ", "))
                         : "did you mean '" + near + "'?");
     }
-    const auto [first, is_new] = seen_.emplace(section, line(mark));
+    const auto [first, is_new] = seen_.emplace(section, line(key_mark_));
     if (!is_new)
-      fail(mark, section, fmt::format("given twice, first in line {}", first->second),
+      fail(key_mark_, section, fmt::format("given twice, first in line {}", first->second),
            "put all its keys in one place");
     depth_ = 2;
   }
@@ -143,6 +147,21 @@ class ChipFileReader : public YAML::EventHandler {
       fail(mark, "", "the YAML tag " + excerpt(tag), "leave it out");
   }
 
+  // yaml-cpp takes an open quote for closed by the end of the file, which would drop all keys
+  // after it without a word: quoted text must end in its line.
+  void check_quotes(const YAML::Mark& mark) const {
+    std::size_t at = 0;
+    for (int i = 0; i < mark.line; ++i) at = text_.find('\n', at) + 1;
+    at += static_cast<std::size_t>(mark.column);
+    const char quote = at < text_.size() ? text_[at] : '\n';
+    if (quote != '"' && quote != '\'') return;  // a block scalar
+    for (++at; at < text_.size() && text_[at] != '\n'; ++at) {
+      if (text_[at] == quote) return;
+      if (text_[at] == '\\' && quote == '"') ++at;
+    }
+    fail(mark, "", "a quote without its end in the same line", "close it");
+  }
+
   void take(const YAML::Mark& mark, const std::string& key, const std::string& text,
             bool in_quotes) {
     if (key != "base" && find_key(key) == nullptr) {
@@ -166,9 +185,11 @@ class ChipFileReader : public YAML::EventHandler {
   }
 
   ChipFile& file_;
+  const std::string& text_;
   int documents_ = 0;
   int depth_ = 0;           // 0 before the mapping, 1 at the top level, 2 in a section
   std::string pending_[3];  // the key whose value comes next, by depth
+  YAML::Mark key_mark_;     // where the last key stands
   std::map<std::string, int> seen_;
 };
 
@@ -213,6 +234,7 @@ std::string read_text(const std::string& path, const std::function<void(std::str
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (stream.bad()) fail("cannot be read");
   text.resize(static_cast<std::size_t>(stream.gcount()));
+  if (text.compare(0, 3, "\xef\xbb\xbf") == 0) text.erase(0, 3);  // byte order mark
   if (text.size() > kMaxFileBytes)
     throw InputError(SourceLocation{path, 0}, "", "larger than 1 MiB", "is this a chip file?");
   return text;
@@ -226,7 +248,7 @@ ChipFile read_chip_file(const std::string& path) {
   });
   check_shape(path, text);
   std::istringstream stream(text);
-  ChipFileReader reader(file);
+  ChipFileReader reader(file, text);
   try {
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(reader)) {
@@ -339,9 +361,9 @@ std::string trimmed(const std::string& text) {
 bool parse_number(const std::string& text, double& value) {
   if (text.empty() || text.size() > 60) return false;
   if (text.find_first_not_of("0123456789+-.eE") != std::string::npos) return false;
-  char* end = nullptr;
-  value = std::strtod(text.c_str(), &end);
-  return end == text.c_str() + text.size() && std::isfinite(value);
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data() + (text[0] == '+' ? 1 : 0), end, value);
+  return error == std::errc() && rest == end && std::isfinite(value);
 }
 
 std::string expected(const KeyInfo& key) {
@@ -374,9 +396,10 @@ double parse_value(const KeyInfo& key, const Entry& entry) {
   const bool is_number = parse_number(text, value);
   if (!is_number) {
     if (const auto measured = parse_measured(text)) {
-      const std::string number = converted(*measured, key.unit);
-      fail(excerpt(text) + " carries a unit",
-           number.empty() ? expected(key) : "write the bare number in " + key.unit + ": " + number);
+      const std::string number = converted(*measured, key);
+      fail(excerpt(text) + " carries a unit", "write the bare number" +
+                                                  (key.unit.empty() ? "" : " in " + key.unit) +
+                                                  (number.empty() ? "" : ": " + number));
     }
     fail(excerpt(text) + " is not a number", expected(key));
   }

@@ -271,7 +271,10 @@ std::vector<KeyInfo> build() {
           "Write command to first data.", kDramSpec),
       real(
           "hbm.trrd_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.trrd_ns; },
-          "Activate to activate of different banks, the four-activate window included.", kDramSpec),
+          "Activate to activate of different banks; a quarter of the four-activate window where "
+          "that "
+          "is longer.",
+          kDramSpec),
       real(
           "hbm.tccd_l_bursts", "bursts", 1, 64, [](C& c) { return &c.hbm.tccd_l_bursts; },
           "Column command to column command of the same bank group, in burst times; different "

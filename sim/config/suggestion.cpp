@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 
 #include "sim/base/error.h"
 
@@ -142,24 +142,23 @@ std::string excerpt(const std::string& text) {
 
 std::optional<Measured> parse_measured(const std::string& text) {
   if (text.empty() || text.size() > 60) return std::nullopt;
-  const char first = text.front();
-  if (first != '+' && first != '-' && first != '.' &&
-      !std::isdigit(static_cast<unsigned char>(first)))
-    return std::nullopt;
-  char* end = nullptr;
-  const double number = std::strtod(text.c_str(), &end);
-  if (end == text.c_str() || !std::isfinite(number)) return std::nullopt;
-  std::string unit(end);
+  const char* end = text.data() + text.size();
+  double number = 0;
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || !std::isfinite(number)) return std::nullopt;
+  std::string unit(rest, end);
   unit.erase(0, unit.find_first_not_of(" \t_"));
   if (find_unit(unit) == nullptr) return std::nullopt;
   return Measured{number, unit};
 }
 
-std::string converted(const Measured& measured, const std::string& unit) {
+std::string converted(const Measured& measured, const KeyInfo& key) {
   const Unit* from = find_unit(measured.unit);
-  const Unit* to = find_unit(unit);
+  const Unit* to = find_unit(key.unit);
   if (from == nullptr || to == nullptr || from->dimension != to->dimension) return "";
-  return fmt::format("{:.6g}", measured.number * from->factor / to->factor);
+  const double value = measured.number * from->factor / to->factor;
+  if (key.type == KeyType::integer && value != std::floor(value)) return "";
+  return fmt::format("{:.6g}", value);
 }
 
 std::string key_advice(const std::string& unknown_key, const std::string& value) {
@@ -173,9 +172,8 @@ std::string key_advice(const std::string& unknown_key, const std::string& value)
     const Word valid = split_unit(last_word(key.name));
     if (section_of(key.name) == section && valid.stem == word.stem && key.type != KeyType::text) {
       std::string advice = "did you mean '" + key.name + "'," + in_unit(key) + "?";
-      if (const auto bare = parse_measured(value + " " + (word.unit.empty() ? "b" : word.unit));
-          bare && !word.unit.empty()) {
-        const std::string number = converted(*bare, key.unit);
+      if (const auto measured = parse_measured(value + " " + word.unit)) {
+        const std::string number = converted(*measured, key);
         if (!number.empty()) advice += " (" + last_word(key.name) + ": " + number + ")";
       }
       return advice;

@@ -13,16 +13,16 @@ namespace tessera {
 /// `text` for an error message: control characters escaped, at most 60 characters.
 std::string excerpt(const std::string& text);
 
-/// A value that carries a unit, "50 MiB" -> {"50", "MiB"}; nothing if it does not read so.
+/// A value that carries a unit: "50 MiB" is {50, "MiB"}; nothing if it does not read so.
 struct Measured {
   double number = 0;
   std::string unit;
 };
 std::optional<Measured> parse_measured(const std::string& text);
 
-/// "50" for a number to write under a key in `unit` when the user gave `measured`, or "" if the
-/// units are not of one kind. Spellings are those of parse_measured; case is ignored.
-std::string converted(const Measured& measured, const std::string& unit);
+/// The number to write under `key` when the user gave `measured`, e.g. "3350" for 3.35 TB/s under a
+/// key in GB/s; "" if the units are not of one kind, or the key is an integer and the number not.
+std::string converted(const Measured& measured, const KeyInfo& key);
 
 /// Advice for an unknown key with the given value text ("" = a section): the same quantity in the
 /// unit of the valid key, the key of another section with the same name, or the nearest spelling.
