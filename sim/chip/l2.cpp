@@ -65,13 +65,13 @@ void L2::attach(const std::vector<Tensor>& tensors) {
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     if (!tensors[i].warm) continue;
     visit(tensors_[i], 0, 0, tensors[i].rows, tensors[i].cols,
-          [&](std::int64_t index, std::uint64_t lines) {
+          [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
             TensorMap& map = tensors_[i];
             const int p = home(map.address + index * lines_per_segment * line_bytes_);
             Segment& segment = install(Cycles(0), p, static_cast<int>(i), map, index);
             segment.valid = segment.dirty = lines;
             add_lines(Cycles(0), p, map.slot[static_cast<std::size_t>(p)][static_cast<std::size_t>(index)],
-                      popcount(lines));
+                      count);
           });
   }
   counters_ = Counters{};
@@ -101,7 +101,7 @@ void L2::visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::in
         const int offset = static_cast<int>((l - (column << wide_shift)) * height);
         lines |= mask_of(offset + first_row, row_count);
       }
-      each(band * map.segments_per_row + column, lines);
+      each(band * map.segments_per_row + column, lines, (column_end - line) * row_count);
       line = column_end;
     }
     r = band_end;
@@ -192,15 +192,17 @@ void L2::add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t ad
 }
 
 void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std::uint64_t lines,
-                      std::int64_t bytes, L2Answer& answer, Cycles& from_l2, Cycles& from_hbm) {
+                      std::int64_t count, L2Answer& answer, Cycles& from_l2, Cycles& from_hbm) {
   TensorMap& map = tensors_[static_cast<std::size_t>(tensor)];
   const std::int64_t address = map.address + index * lines_per_segment * line_bytes_;
   const int home_partition = home(address);
   const int near_partition = near(core);
-  const int total = popcount(lines);
+  const std::int64_t bytes = count * line_bytes_;
   answer.bytes += bytes;
   counters_.read_bytes += bytes;
-  const auto share = [&](std::uint64_t part) { return bytes * popcount(part) / total; };
+  const auto count_of = [&](std::uint64_t part) -> std::int64_t {
+    return part == lines ? count : part == 0 ? 0 : popcount(part);
+  };
 
   std::uint64_t missing = lines;
   // A copy in the near partition, home or not.
@@ -215,8 +217,8 @@ void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std:
   Cycles fill_ready;
   if (missing != 0 && home_partition != near_partition) {
     Partition& home_part = partitions_[static_cast<std::size_t>(home_partition)];
-    Cycles passed = home_part.read.book(now, share(missing));
-    const Cycles link = near_part.link.book(now, share(missing));
+    Cycles passed = home_part.read.book(now, count_of(missing) * line_bytes_);
+    const Cycles link = near_part.link.book(now, count_of(missing) * line_bytes_);
     if (passed < link) passed = link;
     passed += far_latency_;
     if (done < passed) done = passed;
@@ -228,19 +230,19 @@ void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std:
     }
   }
   if (missing != 0) {
-    const std::int64_t miss_bytes = static_cast<std::int64_t>(popcount(missing)) * line_bytes_;
+    const std::int64_t miss_bytes = count_of(missing) * line_bytes_;
     const int first = __builtin_ctzll(missing);
     const Cycles filled = memory_.read(now + to_memory_, address + first * line_bytes_, miss_bytes) + to_memory_;
     counters_.hbm_read_bytes += miss_bytes;
     if (fill_ready < filled) fill_ready = filled;
     Segment& fresh = install(now, home_partition, tensor, map, index);
-    const std::int64_t added = popcount(missing & ~fresh.valid);
+    const std::int64_t added = count_of(missing & ~fresh.valid);
     fresh.valid |= missing;
     if (fresh.ready < filled) fresh.ready = filled;
     add_lines(now, home_partition,
               map.slot[static_cast<std::size_t>(home_partition)][static_cast<std::size_t>(index)], added);
   }
-  counters_.hit_bytes += bytes - share(missing);
+  counters_.hit_bytes += bytes - count_of(missing) * line_bytes_;
   if (replicate_far_ && home_partition != near_partition) {
     Segment& copy = install(now, near_partition, tensor, map, index);
     const std::uint64_t added = lines & ~copy.valid;
@@ -249,7 +251,7 @@ void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std:
       if (copy.ready < fill_ready) copy.ready = fill_ready;
       add_lines(now, near_partition,
                 map.slot[static_cast<std::size_t>(near_partition)][static_cast<std::size_t>(index)],
-                popcount(added));
+                count_of(added));
     }
   }
   if (from_l2 < done) from_l2 = done;
@@ -275,9 +277,8 @@ L2Answer L2::read(Cycles now, int core, int tensor, std::int64_t row, std::int64
   const TensorMap& map = tensors_[static_cast<std::size_t>(tensor)];
   L2Answer answer;
   Cycles from_l2, from_hbm;
-  visit(map, row, col, rows, cols, [&](std::int64_t index, std::uint64_t lines) {
-    read_segment(now, core, tensor, index, lines,
-                 static_cast<std::int64_t>(popcount(lines)) * line_bytes_, answer, from_l2, from_hbm);
+  visit(map, row, col, rows, cols, [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
+    read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
   });
   return finish(now, core, answer.bytes, from_l2, from_hbm);
 }
@@ -290,9 +291,8 @@ L2Answer L2::gather(Cycles now, int core, int tensor, std::int64_t row, std::int
   for (std::int64_t r = row; r < row + rows; ++r) {
     const auto place = static_cast<std::int64_t>(mix(static_cast<std::uint64_t>(r) + 1) %
                                                  static_cast<std::uint64_t>(map.rows));
-    visit(map, place, col, 1, cols, [&](std::int64_t index, std::uint64_t lines) {
-      read_segment(now, core, tensor, index, lines,
-                   static_cast<std::int64_t>(popcount(lines)) * line_bytes_, answer, from_l2, from_hbm);
+    visit(map, place, col, 1, cols, [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
+      read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
     });
   }
   return finish(now, core, answer.bytes, from_l2, from_hbm);
@@ -304,8 +304,8 @@ L2Written L2::write(Cycles now, int core, int tensor, std::int64_t row, std::int
   Cycles done;
   std::int64_t total = 0;
   const int near_partition = near(core);
-  visit(map, row, col, rows, cols, [&](std::int64_t index, std::uint64_t lines) {
-    const std::int64_t bytes = static_cast<std::int64_t>(popcount(lines)) * line_bytes_;
+  visit(map, row, col, rows, cols, [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
+    const std::int64_t bytes = count * line_bytes_;
     const int p = home(map.address + index * lines_per_segment * line_bytes_);
     Partition& part = partitions_[static_cast<std::size_t>(p)];
     Cycles end = part.write.book(now, accumulate ? 2 * bytes : bytes) + near_latency_;

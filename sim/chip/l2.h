@@ -92,7 +92,7 @@ class L2 {
     std::int64_t segments_per_row = 0, segments = 0;
     std::vector<std::vector<std::int32_t>> slot;  // [partition][segment] -> index in segments, -1
   };
-  // Visits (segment index, line mask) of a clipped box.
+  // Visits (segment index, line mask, number of lines) of a clipped box.
   template <class Visit>
   void visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::int64_t rows,
              std::int64_t cols, Visit&& each) const;
@@ -107,7 +107,7 @@ class L2 {
   void evict(Cycles now, int partition, std::int32_t slot);
   // One segment of a read; updates the running answer.
   void read_segment(Cycles now, int core, int tensor, std::int64_t index, std::uint64_t lines,
-                    std::int64_t bytes, L2Answer& answer, Cycles& from_l2, Cycles& from_hbm);
+                    std::int64_t count, L2Answer& answer, Cycles& from_l2, Cycles& from_hbm);
   L2Answer finish(Cycles now, int core, std::int64_t bytes, Cycles from_l2, Cycles from_hbm);
 
   MemoryPort& memory_;

@@ -1,0 +1,104 @@
+#include "sim/chip/hbm_channel.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tessera {
+namespace {
+
+Picoseconds from_ns(double ns) { return Picoseconds(std::llround(ns * 1000)); }
+
+}  // namespace
+
+HbmTiming::HbmTiming(const HbmConfig& c)
+    : burst_bytes(c.burst_bytes),
+      // 1 GB/s is one byte per 1000 ps.
+      burst_scaled(std::llround(c.burst_bytes * 1000.0 * c.stacks * c.pseudo_channels_per_stack /
+                                c.bandwidth_gbps * (1 << scale_bits))),
+      long_burst(c.tccd_l_bursts),
+      rcd(from_ns(c.trcd_ns)), rp(from_ns(c.trp_ns)), ras(from_ns(c.tras_ns)), cl(from_ns(c.tcl_ns)),
+      cwl(from_ns(c.tcwl_ns)), rrd(from_ns(c.trrd_ns)), rtp(from_ns(c.trtp_ns)), wr(from_ns(c.twr_ns)),
+      wtr(from_ns(c.twtr_ns)), rtw(from_ns(c.trtw_ns)), refi(from_ns(c.trefi_ns)), rfc(from_ns(c.trfc_ns)),
+      banks(c.banks), bank_groups(c.bank_groups), row_bytes(c.row_bytes) {}
+
+HbmChannel::HbmChannel(const HbmTiming& timing, int index, int channels)
+    : timing_(timing),
+      refresh_offset_(timing.refi.value * (index + 1) / channels),
+      banks_(static_cast<std::size_t>(timing.banks)),
+      group_free_(static_cast<std::size_t>(timing.bank_groups)) {}
+
+std::int64_t HbmChannel::epoch(Picoseconds when) const {
+  const Picoseconds since = when - refresh_offset_;
+  return timing_.refi.value > 0 && since.value >= 0 ? since.value / timing_.refi.value + 1 : 0;
+}
+
+Picoseconds HbmChannel::after_refresh(Picoseconds when) const {
+  const Picoseconds since = when - refresh_offset_;
+  if (timing_.refi.value <= 0 || since.value < 0) return when;
+  const Picoseconds inside(since.value % timing_.refi.value);
+  return inside < timing_.rfc ? when + timing_.rfc - inside : when;
+}
+
+Picoseconds HbmChannel::open(Picoseconds now, Bank& bank, std::int64_t row) {
+  const Picoseconds ready = after_refresh(now);
+  if (bank.row == row && bank.epoch == epoch(ready)) {
+    ++counters_.row_hits;
+    return std::max(ready, bank.activated + timing_.rcd);
+  }
+  ++counters_.row_misses;
+  ++counters_.activates;
+  Picoseconds activate = std::max(now, last_activate_ + timing_.rrd);
+  if (bank.row >= 0 && bank.epoch == epoch(ready)) {
+    const Picoseconds precharge = std::max({now, bank.activated + timing_.ras,
+                                            bank.column_done + timing_.rtp, bank.written + timing_.wr});
+    activate = std::max(activate, precharge + timing_.rp);
+  } else {
+    activate = std::max(activate, bank.activated + timing_.ras + timing_.rp);
+  }
+  activate = after_refresh(activate);
+  bank.row = row;
+  bank.epoch = epoch(activate);
+  bank.activated = activate;
+  last_activate_ = std::max(last_activate_, activate);
+  return activate + timing_.rcd;
+}
+
+Picoseconds HbmChannel::read(Picoseconds now, std::int64_t address, std::int64_t size) {
+  const std::int64_t page = address / timing_.row_bytes;
+  // Pages go round the banks, groups first; the page's higher bits turn the order, so that strides
+  // of whole rounds do not meet in one bank.
+  const std::int64_t turn = page / timing_.banks;
+  const auto index = static_cast<std::size_t>((page + turn) % timing_.banks);
+  Bank& bank = banks_[index];
+  Picoseconds& group_free = group_free_[index % group_free_.size()];
+  const Picoseconds occupied = timing_.transfer(size);
+  Picoseconds column = std::max(open(now, bank, turn), group_free);
+  column = after_refresh(column);
+  Picoseconds start = std::max(column + timing_.cl, bus_free_);
+  // A transfer that would run into a refresh waits for its end.
+  const Picoseconds moved = after_refresh(start);
+  start = moved;
+  bus_free_ = start + occupied;
+  group_free = start - timing_.cl +
+               Picoseconds(static_cast<std::int64_t>(static_cast<double>(occupied.value) * timing_.long_burst));
+  bank.column_done = bus_free_ - timing_.cl;
+  counters_.read_bytes += size;
+  counters_.busy_ps += occupied.value;
+  return bus_free_;
+}
+
+Picoseconds HbmChannel::write(Picoseconds now, std::int64_t, std::int64_t size) {
+  waiting_bytes_ += size;
+  counters_.write_bytes += size;
+  if (++waiting_ == write_batch) {
+    const Picoseconds occupied = timing_.transfer(waiting_bytes_);
+    const Picoseconds start = after_refresh(std::max(now, bus_free_) + timing_.rtw);
+    bus_free_ = start + occupied + timing_.wtr;
+    counters_.busy_ps += occupied.value;
+    waiting_ = 0;
+    waiting_bytes_ = 0;
+  }
+  return now + timing_.cwl;
+}
+
+}  // namespace tessera

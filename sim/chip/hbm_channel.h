@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/base/units.h"
+#include "sim/config/chip_config.h"
+
+namespace tessera {
+
+/// Timing of one pseudo-channel in picoseconds, from the keys of HbmConfig.
+struct HbmTiming {
+  explicit HbmTiming(const HbmConfig& config);
+
+  /// Time of `size` bytes on the data bus, whole bursts, rounded once.
+  Picoseconds transfer(std::int64_t size) const {
+    const std::int64_t bursts = ceil_div(size, burst_bytes);
+    return Picoseconds((bursts * burst_scaled + (std::int64_t{1} << (scale_bits - 1))) >> scale_bits);
+  }
+
+  static constexpr int scale_bits = 16;
+  std::int64_t burst_bytes;
+  std::int64_t burst_scaled;      ///< one burst, ps * 2^16
+  double long_burst;              ///< tCCD_L in bursts
+  Picoseconds rcd, rp, ras, cl, cwl, rrd, rtp, wr, wtr, rtw, refi, rfc;
+  int banks, bank_groups;
+  std::int64_t row_bytes;
+};
+
+/// One pseudo-channel: banks with open rows, a data bus, refresh. Answers "when is it done" in O(1).
+///
+/// Constraints (JEDEC HBM names), each an earliest time; the latest wins:
+///   activate   now; bank's precharge + tRP; bank's last activate + tRAS + tRP; any activate + tRRD
+///   precharge  bank's activate + tRAS; last read + tRTP; last write's data + tWR
+///   column     bank's activate + tRCD; bank group's last column + bursts * tCCD_L
+///   data       column + tCL (read) or tCWL (write); bus free [+ tRTW or tWTR when it turns round]
+///   refresh    every tREFI, for tRFC, all banks; commands wait, rows are closed
+/// Bookings take the data bus in the order they come; activates of later ones overlap earlier
+/// transfers, as a controller that looks ahead in its queue arranges it. Hence
+///   stream bandwidth     = peak * (1 - tRFC / tREFI)
+///   random-row bandwidth = bytes / max(tRRD, (tRAS + tRP) / banks) per pseudo-channel
+/// Writes are posted: they collect and drain write_batch at a time, so the bus turns round once
+/// per batch.
+class HbmChannel {
+ public:
+  /// `index` staggers the refresh of channels over tREFI / channels.
+  HbmChannel(const HbmTiming& timing, int index, int channels);
+
+  /// Reads `size` bytes within one row at channel-local `address`; returns when the last is there.
+  Picoseconds read(Picoseconds now, std::int64_t address, std::int64_t size);
+  /// Posts a write; returns when the controller has accepted it.
+  Picoseconds write(Picoseconds now, std::int64_t address, std::int64_t size);
+
+  struct Counters {
+    std::int64_t row_hits = 0, row_misses = 0, activates = 0, read_bytes = 0, write_bytes = 0;
+    std::int64_t busy_ps = 0;
+  };
+  const Counters& counters() const { return counters_; }
+
+  /// Chunks a write batch holds: half of a 64-entry write queue, the usual drain threshold.
+  static constexpr int write_batch = 32;
+
+ private:
+  struct Bank {
+    std::int64_t row = -1;
+    std::int64_t epoch = 0;                    // refreshes before the last activate
+    Picoseconds activated{-1'000'000'000'000}, column_done{-1'000'000'000'000};
+    Picoseconds written{-1'000'000'000'000};
+  };
+  Picoseconds after_refresh(Picoseconds when) const;
+  std::int64_t epoch(Picoseconds when) const;
+  // When a column command to (bank, row) may issue; opens the row.
+  Picoseconds open(Picoseconds now, Bank& bank, std::int64_t row);
+
+  HbmTiming timing_;
+  Picoseconds refresh_offset_;
+  std::vector<Bank> banks_;
+  std::vector<Picoseconds> group_free_;
+  Picoseconds bus_free_, last_activate_{-1'000'000'000'000};
+  std::int64_t waiting_bytes_ = 0;
+  int waiting_ = 0;
+  Counters counters_;
+};
+
+}  // namespace tessera

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <tlm>
+#include <tlm_utils/simple_initiator_socket.h>
+
+#include <array>
+#include <cstdint>
+#include <systemc>
+
+#include "sim/base/units.h"
+#include "sim/chip/simulation_time.h"
+
+namespace tessera {
+
+/// The L2's side of the memory socket: turns a request in cycles into one loosely timed TLM-2.0
+/// transaction. Any target that adds the transfer's time to the delay of b_transport can be bound.
+/// Requests must come in the order of their times. No allocation: one payload is used for all.
+class MemoryPort : public sc_core::sc_module {
+ public:
+  MemoryPort(sc_core::sc_module_name name, const ClockDomain& clock);
+
+  tlm_utils::simple_initiator_socket<MemoryPort> socket;
+
+  /// Largest request in bytes: one segment of the L2.
+  static constexpr std::int64_t max_bytes = 8192;
+
+  /// Cycle at which the last of `bytes` (<= max_bytes) has arrived, asked at `now`. Throws
+  /// SimulationError if the target refuses.
+  Cycles read(Cycles now, std::int64_t address, std::int64_t bytes);
+  /// As read, for a posted write: when the target has accepted it.
+  Cycles write(Cycles now, std::int64_t address, std::int64_t bytes);
+
+ private:
+  Cycles transport(Cycles now, std::int64_t address, std::int64_t bytes, tlm::tlm_command command);
+
+  const ClockDomain& clock_;
+  tlm::tlm_generic_payload payload_;
+  std::array<unsigned char, max_bytes> buffer_{};  // targets that store data need somewhere to
+};
+
+}  // namespace tessera

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <systemc>
+
+#include <cstdint>
+
+#include "sim/base/units.h"
+
+namespace tessera {
+
+/// Converts between cycles of the core clock, picoseconds of memory devices and the simulation
+/// kernel's time: the one place where sc_time is built.
+///
+/// picoseconds(c) = round(c * period), always from the absolute count, so no error accumulates
+/// (at 1 ps a GPU clock's period is not a whole number). The period is held as a fixed-point
+/// number with 32 fraction bits: exact to 1 ps over 2^32 cycles.
+class ClockDomain {
+ public:
+  /// mhz in [1, 1e5].
+  explicit ClockDomain(double mhz)
+      : period_(static_cast<std::int64_t>(1e6 / mhz * static_cast<double>(1LL << fraction_bits) + 0.5)) {}
+
+  Picoseconds picoseconds(Cycles cycles) const {
+    return Picoseconds(static_cast<std::int64_t>(
+        (static_cast<Wide>(cycles.value) * period_ + (Wide{1} << (fraction_bits - 1))) >> fraction_bits));
+  }
+  /// First cycle that starts at or after `time`.
+  Cycles cycles_after(Picoseconds time) const {
+    auto cycle = static_cast<std::int64_t>((static_cast<Wide>(time.value) << fraction_bits) / period_);
+    while (picoseconds(Cycles(cycle)) < time) ++cycle;
+    return Cycles(cycle);
+  }
+  /// Kernel time from `now` until `target` (>= now), for a notification.
+  sc_core::sc_time delay_until(Cycles target, Cycles now) const {
+    return to_sc_time(picoseconds(target) - picoseconds(now));
+  }
+  /// The kernel's resolution is its default, 1 ps.
+  static sc_core::sc_time to_sc_time(Picoseconds time) {
+    return sc_core::sc_time::from_value(static_cast<sc_dt::uint64>(time.value));
+  }
+  static Picoseconds from_sc_time(const sc_core::sc_time& time) {
+    return Picoseconds(static_cast<std::int64_t>(time.value()));
+  }
+
+ private:
+  __extension__ using Wide = __int128;
+  static constexpr int fraction_bits = 32;
+  std::int64_t period_;  // ps * 2^32
+};
+
+}  // namespace tessera
