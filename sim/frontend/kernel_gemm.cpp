@@ -1,0 +1,440 @@
+#include "sim/frontend/kernel_gemm.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "sim/base/error.h"
+#include "sim/frontend/kernel_rowwise.h"
+#include "sim/frontend/mapper.h"
+
+namespace tessera {
+namespace {
+
+/// Rows of one matrix instruction where operands stream from the scratchpad (wgmma: M = 64).
+constexpr std::int64_t instruction_m = 64;
+/// Addresses, pointers and the like beside the accumulators.
+constexpr std::int64_t overhead_registers = 40;
+constexpr std::int64_t max_consumer_registers = 255;
+/// Barriers, scheduling words.
+constexpr std::int64_t barrier_bytes = 1024;
+constexpr std::int64_t scale_block = 128;  ///< k per scale of block-scaled fp8
+
+std::int64_t element_bytes(Format format) { return bits(format) / 8; }
+
+/// Output buffers of one consumer: one is written while the other is stored.
+std::int64_t output_buffers(const GemmShape& shape) { return shape.consumer_m <= 64 ? 2 : 1; }
+
+/// Calls body(rows) for the box of rows [unit * size, ...) of a matrix of `rows` rows. With
+/// `exact` the rows behind it belong to somebody else, so the last, partial box is a smaller one;
+/// without, the tensor ends there and clips it. `beyond`: units may lie past the end, and then
+/// nothing is done.
+template <class Body>
+void for_row_box(RoleBuilder& role, const Expr& unit, std::int64_t size, std::int64_t rows,
+                 bool exact, bool beyond, Body&& body) {
+  const std::int64_t full = rows / size;
+  const std::int64_t rest = rows % size;
+  const auto guarded = [&](std::int64_t end, std::int64_t box) {
+    if (beyond) {
+      role.when_less(unit, end, [&] { body(box); });
+    } else {
+      body(box);
+    }
+  };
+  if (rest == 0) return guarded(full, size);
+  if (!exact) return guarded(full + 1, size);
+  if (full > 0) role.when_less(unit, full, [&] { body(size); });
+  role.when_less(full - 1, unit, [&] { guarded(full + 1, rest); });
+}
+
+/// The parts of a GEMM kernel that its roles share.
+class GemmKernel {
+ public:
+  GemmKernel(SectionBuilder& section, const GemmProblem& problem, const GemmTiling& tiling,
+             TensorIndex output)
+      : section_(section), p_(problem), t_(tiling), s_(problem, tiling), output_(output) {}
+
+  Kernel build() {
+    const ChipConfig& chip = section_.chip();
+    kernel_ = section_.kernel(p_.name);
+    kernel_.cluster = t_.cluster;
+    kernel_.scratchpad_bytes = s_.scratchpad_bytes;
+    const std::int64_t room = chip.core.count * t_.resident / t_.cluster;
+    clusters_ = std::min(s_.units, std::max<std::int64_t>(1, room));
+    kernel_.grid = clusters_ * t_.cluster;
+    full_ = add_barrier(kernel_, "full", t_.stages, 1);
+    empty_ = add_empty_barrier(kernel_, "empty", t_.stages,
+                               t_.consumers * (shares_loads() ? t_.cluster : 1));
+    if (has_residual()) {
+      residual_full_ = add_barrier(kernel_, "residual_full", output_buffers(s_), 1);
+      residual_empty_ =
+          add_empty_barrier(kernel_, "residual_empty", output_buffers(s_), t_.consumers);
+    }
+    kernel_.roles.push_back(producer());
+    if (has_residual()) kernel_.roles.push_back(residual_producer());
+    kernel_.roles.push_back(consumer());
+    return std::move(kernel_);
+  }
+
+ private:
+  /// One output tile of the loop over tiles.
+  struct Tile {
+    Expr group, split;  ///< which GEMM, which part of K
+    Expr row, col;      ///< M side in blocks' tiles, N side in tiles
+    Expr k_begin, k_end;
+  };
+
+  bool shares_loads() const { return t_.cluster > 1; }
+  bool has_residual() const { return p_.residual.has_value() && t_.splits == 1; }
+  /// Rows of C behind a tile belong to another group or split.
+  bool exact_rows() const { return p_.groups > 1 || t_.splits > 1; }
+  bool rows_beyond() const { return s_.cluster_rows * t_.cluster != s_.tiles_m; }
+
+  template <class Body>
+  void for_each_tile(RoleBuilder& role, Body&& body) {
+    role.loop("tile", RoleBuilder::cluster(), s_.units, clusters_, [&](const Expr& unit) {
+      const std::int64_t per_group = s_.cluster_rows * s_.tiles_n;
+      const std::int64_t per_split = per_group * p_.groups;
+      Tile tile;
+      Expr index = unit;
+      if (t_.splits > 1) {
+        tile.split = role.quotient("split", index, per_split);
+        index = role.remainder("index", index, per_split);
+      }
+      if (p_.groups > 1) {
+        tile.group = role.quotient("group", index, per_group);
+        index = role.remainder("in_group", index, per_group);
+      }
+      const auto [row, col] = role.raster(index, s_.cluster_rows, s_.tiles_n, t_.raster_group);
+      tile.row = t_.cluster > 1 ? row * t_.cluster + RoleBuilder::rank() : row;
+      tile.col = col;
+      tile.k_begin = tile.split * s_.k_span;
+      tile.k_end =
+          t_.splits > 1 ? role.minimum("k_end", tile.k_begin + s_.k_span, p_.k) : Expr(p_.k);
+      body(tile);
+    });
+  }
+
+  /// Origin of a load's rows: inside the tensor even for tiles beyond it, whose result is dropped.
+  Expr load_row(RoleBuilder& role, const Tile& tile) const {
+    const Expr row = rows_beyond() ? role.minimum("load_row", tile.row, s_.tiles_m - 1) : tile.row;
+    return row * t_.tile_m;
+  }
+
+  Role producer() {
+    RoleBuilder role("producer", 1, has_residual() ? producer_warps - 1 : producer_warps,
+                     producer_registers);
+    const TensorIndex m_tensor = t_.swapped ? p_.b : p_.a;
+    const TensorIndex n_tensor = t_.swapped ? p_.a : p_.b;
+    const bool m_gathers = p_.gather_a && !t_.swapped;
+    const bool n_gathers = p_.gather_a && t_.swapped;
+    // The last tile's share of a block may begin beyond the tensor.
+    const bool clamp_n =
+        shares_loads() && s_.n_side - (s_.tiles_n - 1) * t_.tile_n <= (t_.cluster - 1) * s_.n_box;
+    for_each_tile(role, [&](const Tile& tile) {
+      const Expr m_tile = load_row(role, tile);
+      const Expr m_row = m_tile + (m_gathers ? Expr(0) : tile.group * s_.m_side);
+      Expr n_row = tile.col * t_.tile_n + (n_gathers ? Expr(0) : tile.group * s_.n_side);
+      if (shares_loads()) n_row = n_row + RoleBuilder::rank() * s_.n_box;
+      if (clamp_n) n_row = role.minimum("n_row", n_row, p_.groups * s_.n_side - 1);
+      role.loop("k", tile.k_begin, tile.k_end, t_.tile_k, [&](const Expr& k) {
+        role.wait(empty_);
+        role.expect(full_, s_.stage_bytes);
+        load(role, m_tensor, m_row, k, s_.m_box, m_gathers, false);
+        load(role, n_tensor, n_row, k, s_.n_box, n_gathers, shares_loads());
+        if (p_.scales_a) {
+          const Expr block = role.quotient("block", k, scale_block);
+          const Expr token = t_.swapped ? tile.col * t_.tile_n : m_tile;
+          role.load(*p_.scales_a, block, token + tile.group * p_.m, 1, scale_cols());
+        }
+      });
+    });
+    return role.take();
+  }
+
+  std::int64_t scale_cols() const { return t_.swapped ? s_.n_box : s_.m_box; }
+
+  void load(RoleBuilder& role, TensorIndex tensor, const Expr& row, const Expr& k,
+            std::int64_t rows, bool gathers, bool shared) {
+    if (gathers) {
+      // A gathered box has no place of its own; any row of the tensor says which tensor.
+      const std::int64_t last = section_.tensor(tensor).rows - 1;
+      const Expr origin =
+          p_.groups > 1 || s_.tiles_m > 1 || s_.tiles_n > 1
+              ? role.minimum("from", row, std::max<std::int64_t>(0, last + 1 - rows))
+              : row;
+      role.gather(tensor, origin, k, rows, t_.tile_k);
+    } else if (shared) {
+      role.multicast(tensor, row, k, rows, t_.tile_k);
+    } else {
+      role.load(tensor, row, k, rows, t_.tile_k);
+    }
+  }
+
+  /// Loops over the epilogue's steps of a tile: body(N unit index in steps of chunk_n).
+  template <class Body>
+  void for_each_chunk(RoleBuilder& role, const Tile& tile, Body&& body) {
+    const std::int64_t per_tile = t_.tile_n / s_.chunk_n;
+    const std::int64_t all = ceil_div(s_.n_side, s_.chunk_n);
+    const Expr first = tile.col * per_tile;
+    const Expr end = s_.tiles_n * per_tile == all ? first + per_tile
+                                                  : role.minimum("end", first + per_tile, all);
+    role.loop("chunk", first, end, 1, body);
+  }
+
+  Role residual_producer() {
+    RoleBuilder role("residual", 1, 1, producer_registers);
+    for_each_tile(role, [&](const Tile& tile) {
+      const Expr m_row = load_row(role, tile);
+      for_each_chunk(role, tile, [&](const Expr& chunk) {
+        role.wait(residual_empty_);
+        const std::int64_t size = element_bytes(section_.tensor(*p_.residual).format);
+        role.expect(residual_full_, s_.m_box * s_.chunk_n * size);
+        if (t_.swapped) {
+          role.load(*p_.residual, chunk * s_.chunk_n, m_row, s_.chunk_n, s_.m_box);
+        } else {
+          role.load(*p_.residual, m_row, chunk * s_.chunk_n, s_.m_box, s_.chunk_n);
+        }
+      });
+    });
+    return role.take();
+  }
+
+  Role consumer() {
+    RoleBuilder role("consumer", t_.consumers, consumer_warps, s_.consumer_registers);
+    for_each_tile(role, [&](const Tile& tile) {
+      if (p_.block_scaled) {
+        promoted_main_loop(role, tile);
+      } else {
+        main_loop(role, tile);
+      }
+      epilogue(role, tile);
+    });
+    return role.take();
+  }
+
+  void multiply(RoleBuilder& role) {
+    for (std::int64_t i = 0; i < instructions(); ++i) {
+      role.mma(s_.consumer_m / instructions(), t_.tile_n, t_.tile_k, p_.operands);
+    }
+  }
+  std::int64_t instructions() const {
+    return section_.chip().tensor_core.operands_from_scratchpad
+               ? ceil_div(s_.consumer_m, instruction_m)
+               : 1;
+  }
+
+  /// One K step in flight: a stage is released when the next step has been issued.
+  void main_loop(RoleBuilder& role, const Tile& tile) {
+    role.wait(full_);
+    multiply(role);
+    role.loop("k", tile.k_begin + t_.tile_k, tile.k_end, t_.tile_k, [&](const Expr&) {
+      role.wait(full_);
+      multiply(role);
+      role.mma_wait(instructions());
+      role.arrive(empty_, shares_loads());
+    });
+    role.mma_wait(0);
+    role.arrive(empty_, shares_loads());
+  }
+
+  /// Partial sums of 128 k are scaled and added to FP32 registers; the other consumer multiplies
+  /// meanwhile.
+  void promoted_main_loop(RoleBuilder& role, const Tile& tile) {
+    role.loop("k", tile.k_begin, tile.k_end, t_.tile_k, [&](const Expr&) {
+      role.wait(full_);
+      multiply(role);
+      role.mma_wait(0);
+      role.arrive(empty_, shares_loads());
+      role.vector(VectorFunction::promote, s_.consumer_m * t_.tile_n);
+    });
+  }
+
+  void epilogue(RoleBuilder& role, const Tile& tile) {
+    const Expr unit = t_.consumers > 1 ? tile.row * t_.consumers + RoleBuilder::copy() : tile.row;
+    const bool beyond =
+        s_.cluster_rows * t_.cluster * t_.consumers != ceil_div(s_.m_side, s_.consumer_m);
+    const std::int64_t elements = s_.consumer_m * s_.chunk_n;
+    for_each_chunk(role, tile, [&](const Expr& chunk) {
+      if (has_residual()) role.wait(residual_full_);
+      if (t_.splits > 1) {
+        role.vector(VectorFunction::move, elements);
+      } else {
+        apply_epilogue(role, p_.epilogue, elements);
+      }
+      if (has_residual()) role.arrive(residual_empty_);
+      // The buffer about to be written must have left.
+      role.store_wait(p_.qkv ? 0 : output_buffers(s_) - 1);
+      const Expr group_row = (tile.split * p_.groups + tile.group) * p_.m;
+      if (t_.swapped) {
+        for_row_box(role, unit, s_.consumer_m, s_.m_side, false, beyond, [&](std::int64_t width) {
+          for_row_box(
+              role, chunk, s_.chunk_n, s_.n_side, exact_rows(), false, [&](std::int64_t rows) {
+                store(role, group_row + chunk * s_.chunk_n, unit * s_.consumer_m, rows, width);
+              });
+        });
+      } else {
+        for_row_box(
+            role, unit, s_.consumer_m, s_.m_side, exact_rows(), beyond, [&](std::int64_t rows) {
+              store(role, group_row + unit * s_.consumer_m, chunk * s_.chunk_n, rows, s_.chunk_n);
+            });
+      }
+    });
+  }
+
+  void store(RoleBuilder& role, const Expr& row, const Expr& col, std::int64_t rows,
+             std::int64_t cols) {
+    if (p_.qkv && t_.splits == 1) {
+      store_qkv(role, *p_.qkv, output_, row, col, rows, cols);
+    } else {
+      role.store(output_, row, col, rows, cols);
+    }
+  }
+
+  SectionBuilder& section_;
+  const GemmProblem& p_;
+  const GemmTiling& t_;
+  const GemmShape s_;
+  const TensorIndex output_;
+  Kernel kernel_;
+  std::int64_t clusters_ = 1;
+  std::uint16_t full_ = 0, empty_ = 0, residual_full_ = 0, residual_empty_ = 0;
+};
+
+void lower_combine(SectionBuilder& section, const GemmProblem& problem, std::int64_t splits,
+                   TensorIndex partial) {
+  RowwiseProblem combine;
+  combine.name = problem.name.empty() ? "combine" : problem.name + ".combine";
+  combine.rows = problem.groups * problem.m;
+  combine.cols = problem.n;
+  combine.inputs.push_back({partial});
+  combine.inputs.back().slabs = splits;
+  combine.inputs.back().slab_rows = combine.rows;
+  combine.steps.push_back({VectorFunction::combine, static_cast<double>(splits)});
+  for (const VectorFunction f : epilogue_functions(problem.epilogue)) combine.steps.push_back({f});
+  if (problem.residual) combine.inputs.push_back({*problem.residual});
+  combine.output = problem.c;
+  combine.qkv = problem.qkv;
+  lower_rowwise(section, combine);
+}
+
+}  // namespace
+
+std::int64_t QkvOutput::rows_together(std::int64_t rows) const {
+  return batch == 1 || past() == 0 ? rows : std::gcd(rows, q_len);
+}
+
+void store_qkv(RoleBuilder& role, const QkvOutput& qkv, TensorIndex q, const Expr& row,
+               const Expr& col, std::int64_t rows, std::int64_t cols) {
+  // Columns that lie wholly in the queries, the keys or the values.
+  const std::int64_t width = std::gcd(cols, std::gcd(qkv.q_cols, qkv.kv_cols));
+  const std::int64_t height = qkv.rows_together(rows);
+  const std::int64_t k_end = qkv.q_cols + qkv.kv_cols;
+  const Expr end =
+      cols == width ? col + cols : role.minimum("col_end", col + cols, k_end + qkv.kv_cols);
+  role.loop("piece", col, end, width, [&](const Expr& piece) {
+    role.when_less(piece, qkv.q_cols, [&] { role.store(q, row, piece, rows, width); });
+    const auto append = [&](TensorIndex tensor, std::int64_t first_col) {
+      if (height == rows) {
+        role.store(tensor, row + (qkv.batch == 1 ? qkv.past() : 0), piece + -first_col, rows,
+                   width);
+        return;
+      }
+      const Expr row_end = role.minimum("row_end", row + rows, qkv.batch * qkv.q_len);
+      role.loop("token", row, row_end, height, [&](const Expr& token) {
+        const Expr sequence = role.quotient("sequence", token, qkv.q_len);
+        role.store(tensor, token + sequence * qkv.past() + qkv.past(), piece + -first_col, height,
+                   width);
+      });
+    };
+    role.when_less(qkv.q_cols - 1, piece, [&] {
+      role.when_less(piece, k_end, [&] { append(qkv.k, qkv.q_cols); });
+      role.when_less(k_end - 1, piece, [&] { append(qkv.v, k_end); });
+    });
+  });
+}
+
+GemmShape::GemmShape(const GemmProblem& problem, const GemmTiling& tiling) {
+  m_side = tiling.swapped ? problem.n : problem.m;
+  n_side = tiling.swapped ? problem.m : problem.n;
+  tiles_m = ceil_div(m_side, tiling.tile_m);
+  tiles_n = ceil_div(n_side, tiling.tile_n);
+  cluster_rows = ceil_div(tiles_m, tiling.cluster);
+  units = cluster_rows * tiles_n * problem.groups * tiling.splits;
+  k_span = round_up(ceil_div(problem.k, tiling.splits), tiling.tile_k);
+  k_steps = ceil_div(std::min(k_span, problem.k), tiling.tile_k);
+  consumer_m = tiling.tile_m / tiling.consumers;
+  m_box = std::min(tiling.tile_m, m_side);
+  n_box = tiling.cluster > 1 ? tiling.tile_n / tiling.cluster : std::min(tiling.tile_n, n_side);
+
+  const std::int64_t operand = element_bytes(problem.operands);
+  stage_bytes = (m_box + n_box * tiling.cluster) * tiling.tile_k * operand;
+  const std::int64_t stage_room = (tiling.tile_m + tiling.tile_n) * tiling.tile_k * operand;
+  std::int64_t scale_bytes = 0;
+  if (problem.scales_a) {
+    scale_bytes = 4 * (tiling.swapped ? n_box : m_box);
+    stage_bytes += scale_bytes;
+  }
+
+  // An epilogue step is at least a line of 128 bytes wide where rows of C run along the N side.
+  const std::int64_t result = tiling.splits > 1 ? 4 : 2;
+  chunk_n = result == 4 && !tiling.swapped ? 32 : 64;
+  if (tiling.swapped) chunk_n = consumer_m > 64 ? 32 : 64;
+  while (tiling.tile_n % chunk_n != 0) chunk_n /= 2;
+  std::int64_t epilogue_bytes =
+      tiling.consumers * output_buffers(*this) * consumer_m * chunk_n * result;
+  if (problem.residual && tiling.splits == 1) {
+    epilogue_bytes += output_buffers(*this) * tiling.tile_m * chunk_n * result;
+  }
+  scratchpad_bytes = tiling.stages * (stage_room + scale_bytes) + epilogue_bytes + barrier_bytes;
+
+  const std::int64_t accumulators = ceil_div(consumer_m * tiling.tile_n, consumer_warps * 32);
+  consumer_registers = std::max<std::int64_t>(
+      64, round_up((problem.block_scaled ? 2 : 1) * accumulators + overhead_registers, 8));
+}
+
+bool fits(const GemmProblem& problem, const GemmTiling& tiling, const ChipConfig& chip) {
+  if (tiling.consumers < 1 || tiling.cluster < 1 || tiling.stages < 2 || tiling.splits < 1) {
+    return false;
+  }
+  if (tiling.tile_m % tiling.consumers != 0 || tiling.tile_n % (8 * tiling.cluster) != 0) {
+    return false;
+  }
+  const GemmShape shape(problem, tiling);
+  const std::int64_t box = chip.dma.max_box_rows;
+  if (shape.m_box > box || shape.n_box > box || tiling.tile_k > box) return false;
+  if (shape.consumer_registers > max_consumer_registers) return false;
+  // Each split has work.
+  if (tiling.splits > 1 && (tiling.splits - 1) * shape.k_span >= problem.k) return false;
+  if (tiling.cluster > 1 &&
+      (!chip.dma.multicast || tiling.cluster > std::min(chip.core.max_cluster, chip.core.count) ||
+       problem.groups > 1 || problem.gather_a)) {
+    return false;
+  }
+  const std::int64_t scratchpad = shape.scratchpad_bytes + chip.scratchpad.reserved_per_block_bytes;
+  if (scratchpad * tiling.resident > std::int64_t{chip.scratchpad.size_kib} * 1024) return false;
+  const std::int64_t registers =
+      32 * (producer_warps * producer_registers +
+            tiling.consumers * consumer_warps * shape.consumer_registers);
+  if (registers * tiling.resident > chip.core.registers) return false;
+  const std::int64_t warps = producer_warps + tiling.consumers * consumer_warps;
+  return warps * tiling.resident <= chip.core.max_warps && tiling.resident <= chip.core.max_blocks;
+}
+
+void lower_gemm(SectionBuilder& section, const GemmProblem& problem, const GemmTiling& tiling) {
+  if (tiling.splits == 1) {
+    section.add(GemmKernel(section, problem, tiling, problem.c).build());
+    return;
+  }
+  const TensorIndex partial =
+      section.workspace(problem.name.empty() ? "partial" : problem.name + ".partial", Format::fp32,
+                        tiling.splits * problem.groups * problem.m, problem.n);
+  section.add(GemmKernel(section, problem, tiling, partial).build());
+  lower_combine(section, problem, tiling.splits, partial);
+}
+
+void lower_gemm(SectionBuilder& section, const GemmProblem& problem) {
+  lower_gemm(section, problem, choose_gemm(section, problem));
+}
+
+}  // namespace tessera

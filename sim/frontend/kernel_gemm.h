@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "sim/frontend/lowering_section.h"
+#include "sim/frontend/program_builder.h"
+
+namespace tessera {
+
+/// Where the columns of a fused QKV result go: queries stay in the output tensor, keys and values
+/// are appended to theirs (layer_graph.h).
+struct QkvOutput {
+  std::int64_t q_cols = 0, kv_cols = 0;  ///< columns of the queries; of the keys, and of the values
+  std::int64_t batch = 1, q_len = 0, kv_len = 0;
+  TensorIndex k = 0, v = 0;
+
+  std::int64_t past() const { return kv_len - q_len; }
+  /// Rows of one box that go to consecutive cache rows, at most `rows`.
+  std::int64_t rows_together(std::int64_t rows) const;
+};
+
+/// C[m,n] = A[m,k] B[n,k]^T, `groups` times on consecutive rows of A, B and C.
+struct GemmProblem {
+  std::string name;  ///< suffix of the kernel's name
+  std::int64_t m = 0, n = 0, k = 0;
+  std::int64_t groups = 1;
+  TensorIndex a = 0, b = 0, c = 0;
+  std::optional<TensorIndex> residual;
+  Format operands = Format::bf16;
+  Epilogue epilogue;
+  bool block_scaled = false;            ///< FP32 accumulation by promotion every 128 k
+  std::optional<TensorIndex> scales_a;  ///< [ceil(k/128), groups*m], with block_scaled
+  bool gather_a = false;                ///< rows of A come through an index
+  std::optional<QkvOutput> qkv;
+};
+
+/// How a GEMM kernel is cut up. The M side is the operand whose rows are rows of the tensor core's
+/// result: A, or B when `swapped` (few rows of A: weights then fill the 64 rows a matrix
+/// instruction has, activations its small N).
+struct GemmTiling {
+  std::int64_t tile_m = 128, tile_n = 128, tile_k = 64;  ///< M side, N side, K, in elements
+  bool swapped = false;
+  std::int64_t consumers = 1;     ///< warp groups; each works on tile_m / consumers rows
+  std::int64_t stages = 4;        ///< of the operand ring
+  std::int64_t cluster = 1;       ///< blocks on neighbouring M tiles that share the N side's loads
+  std::int64_t splits = 1;        ///< of K; > 1: FP32 partial sums, then a combine kernel
+  std::int64_t raster_group = 8;  ///< clusters of rows walked together
+  std::int64_t resident = 1;      ///< blocks a core is meant to hold
+};
+
+/// Sizes that follow from a tiling.
+struct GemmShape {
+  GemmShape(const GemmProblem& problem, const GemmTiling& tiling);
+
+  std::int64_t m_side, n_side;    ///< rows of the two operands, of one group
+  std::int64_t tiles_m, tiles_n;  ///< of one group
+  std::int64_t cluster_rows;      ///< ceil(tiles_m / cluster)
+  std::int64_t units;             ///< cluster tiles of all groups and splits
+  std::int64_t k_span;            ///< k of one split, a multiple of tile_k
+  std::int64_t k_steps;           ///< of a whole split
+  std::int64_t consumer_m;        ///< M rows of one consumer
+  std::int64_t m_box, n_box;      ///< rows of the loads (n_box: of one block of the cluster)
+  std::int64_t stage_bytes;
+  std::int64_t chunk_n;             ///< N rows of one epilogue step
+  std::int64_t scratchpad_bytes;    ///< of a block
+  std::int64_t consumer_registers;  ///< per thread
+};
+
+/// Warps and registers of the roles that only issue loads.
+constexpr std::int64_t producer_warps = 4;
+constexpr std::int64_t producer_registers = 24;
+constexpr std::int64_t consumer_warps = 4;
+
+/// Whether a tiling fits the chip (scratchpad, registers, warps, box sizes, cluster).
+bool fits(const GemmProblem& problem, const GemmTiling& tiling, const ChipConfig& chip);
+
+/// Adds the kernel, and for splits > 1 the one that combines, to the section.
+void lower_gemm(SectionBuilder& section, const GemmProblem& problem, const GemmTiling& tiling);
+/// The same with the tiling the mapper chooses.
+void lower_gemm(SectionBuilder& section, const GemmProblem& problem);
+
+/// The box [rows x cols] at (row, col) of a fused QKV result, from a consumer's scratchpad to
+/// wherever its elements belong. `limit`: first row not of this box (for boxes clipped by the end).
+void store_qkv(RoleBuilder& role, const QkvOutput& qkv, TensorIndex q, const Expr& row,
+               const Expr& col, std::int64_t rows, std::int64_t cols);
+
+}  // namespace tessera

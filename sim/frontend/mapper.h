@@ -1,0 +1,33 @@
+#pragma once
+
+#include "sim/frontend/kernel_attention.h"
+#include "sim/frontend/kernel_gemm.h"
+#include "sim/frontend/kernel_rowwise.h"
+#include "sim/frontend/lowering_section.h"
+
+namespace tessera {
+
+// The mapper costs candidates by formula, mirroring the engine's rules (docs/lowering.md), and
+// takes the cheapest; of equals the first. It needs about a microsecond per candidate.
+
+/// Estimated time of one way to run an operation, in core cycles from the start of its first kernel
+/// to the end of its last.
+struct Estimate {
+  double cycles = 0;
+  double hbm_bytes = 0;  ///< read, with what does not stay in the L2 read again
+};
+
+Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& problem,
+                       const GemmTiling& tiling);
+/// Throws InputError if the chip cannot run the problem at all.
+GemmTiling choose_gemm(const SectionBuilder& section, const GemmProblem& problem);
+
+Estimate estimate_rowwise(const SectionBuilder& section, const RowwiseProblem& problem,
+                          const RowwiseTiling& tiling);
+RowwiseTiling choose_rowwise(const SectionBuilder& section, const RowwiseProblem& problem);
+
+Estimate estimate_attention(const SectionBuilder& section, const AttentionProblem& problem,
+                            const AttentionTiling& tiling);
+AttentionTiling choose_attention(const SectionBuilder& section, const AttentionProblem& problem);
+
+}  // namespace tessera
