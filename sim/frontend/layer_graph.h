@@ -40,8 +40,8 @@ std::string_view name(OpKind kind);
 enum class Precision : std::uint8_t { tf32, fp16, bf16, fp8, fp8_block };
 std::string_view name(Precision precision);  ///< "tf32", "fp16", "bf16", "fp8", "fp8-block"
 Format operand_format(Precision precision);  ///< tensor-core operands: e4m3 for both fp8
-Format activation_format(
-    Precision precision);  ///< what flows between layers: bf16 for fp8, fp32 for tf32
+/// What flows between layers: bf16 for fp8, fp32 for tf32.
+Format activation_format(Precision precision);
 /// Inverse of name(); throws InputError under `key` with the nearest valid name.
 Precision parse_precision(std::string_view text, const std::string& key = "precision");
 
@@ -57,21 +57,26 @@ struct Epilogue {
 /// Index in LayerGraph block's tensors; -1 = none.
 using TensorId = int;
 
-/// One operation. Shapes are per chip (already divided by tensor parallelism).
+/// One operation. Shapes are per chip (already divided by tensor parallelism). By kind: fields,
+/// then inputs -> outputs.
 ///
-/// | kind | fields | inputs | outputs |
-/// | gemm, linear | m n k precision epilogue | A[m,k], B[n,k], (residual[m,n]) | C[m,n] |
-/// | attention | batch q_len kv_len heads kv_heads head_dim causal window kv_format |
-/// |   Q [batch*q_len, heads*head_dim] (columns from q_column), K, V [batch*kv_len,
-/// kv_heads*head_dim] | O as Q | | moe | tokens hidden inter topk experts gated | x[tokens,hidden],
-/// W_up[experts*(gated?2:1)*inter, hidden], |   W_down[experts*hidden, inter], (residual) |
-/// y[tokens,hidden] | | moe_router | m=tokens n=experts k=hidden | x, W | logits | | embedding |
-/// rows=tokens cols=hidden | table | x | | softmax layernorm rmsnorm gelu add cast | rows cols | x,
-/// (second operand of add) | y | | transpose | rows cols (of the input) | x[rows, cols] | y[cols,
-/// rows] | | rotary | rows=tokens cols=(heads+2*kv_heads)*head_dim, k = rotated dimensions of a
-/// head, | |   batch q_len kv_len heads kv_heads head_dim | qkv[rows, cols] | qkv (Q in place), K
-/// and V caches | | silu_mul | rows cols (of the output) | x[rows, 2*cols] | y[rows, cols] | |
-/// quantise | rows cols | x | q (and scales) | | collectives | ranks bytes | | |
+/// - gemm, linear: m n k precision epilogue;
+///   A[m, k], B[n, k], (residual[m, n]) -> C[m, n]
+/// - attention: batch q_len kv_len heads kv_heads head_dim causal window kv_format;
+///   Q[batch*q_len, heads*head_dim] (the first columns of a wider tensor where it is a fused QKV
+///   result), K and V[batch*kv_len, kv_heads*head_dim] -> O[batch*q_len, heads*head_dim]
+/// - moe: tokens hidden inter topk experts gated;
+///   x[tokens, hidden], W_up[experts*(gated?2:1)*inter, hidden], W_down[experts*hidden, inter],
+///   (residual[tokens, hidden]) -> y[tokens, hidden]
+/// - moe_router: m=tokens n=experts k=hidden topk; x[m, k], W[n, k] -> logits[m, n]
+/// - embedding: rows=tokens cols=hidden; table -> x[rows, cols]
+/// - softmax, layernorm, rmsnorm, gelu, add, cast: rows cols; x, (second operand of add) -> y
+/// - silu_mul: rows cols (of the output); x[rows, 2*cols] -> y[rows, cols]
+/// - transpose: rows cols (of the input); x[rows, cols] -> y[cols, rows]
+/// - rotary: rows=tokens cols=(heads+2*kv_heads)*head_dim, k=rotated dimensions of a head, batch
+///   q_len kv_len heads kv_heads head_dim; qkv[rows, cols] -> qkv (Q in place), K and V caches
+/// - quantise: rows cols; x -> q (and scales)
+/// - collectives: ranks bytes; no tensors
 ///
 /// The keys and values of a decoder's new tokens are appended to the KV cache, tensors of
 /// batch*kv_len rows whose last q_len rows of each sequence are the new ones: by the rotary
