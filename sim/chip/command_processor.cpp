@@ -13,6 +13,8 @@ CommandProcessor::CommandProcessor(sc_core::sc_module_name name, const ChipConfi
                                    const ClockDomain& clock, const Section& section, L2& l2,
                                    Arbiter& arbiter, const std::vector<int>& construction_order)
     : sc_module(name), chip_(chip), clock_(clock), section_(section), l2_(l2) {
+  programs_.reserve(section.kernels.size());
+  for (const Kernel& kernel : section.kernels) programs_.emplace_back(kernel, chip);
   const auto count = static_cast<std::size_t>(chip.core.count);
   cores_.resize(count);
   sequencers_.resize(count);
@@ -42,9 +44,9 @@ Cycles CommandProcessor::gap(const Kernel& kernel) const {
 }
 
 void CommandProcessor::start_kernel() {
-  const Kernel& kernel = section_.kernels[next_++];
+  program_ = &programs_[next_++];
+  const Kernel& kernel = program_->kernel();
   running_ = true;
-  program_ = std::make_unique<Program>(kernel, chip_);
   flags_.assign(static_cast<std::size_t>(kernel.flags), 0);
   flag_waiters_.clear();
   next_cluster_ = retired_ = 0;
@@ -144,7 +146,7 @@ std::string CommandProcessor::explain() const {
   for (const auto& s : sequencers_) s->explain(lines);
   constexpr std::size_t most = 12;
   std::string text = fmt::format("deadlock in kernel {}: {} of {} clusters retired, {} contexts wait",
-                                 program_ ? program_->kernel().name : "(none)", retired_, clusters_,
+                                 program_ != nullptr ? program_->kernel().name : "(none)", retired_, clusters_,
                                  lines.size());
   for (std::size_t i = 0; i < std::min(most, lines.size()); ++i) text += "\n  " + lines[i];
   if (lines.size() > most) text += fmt::format("\n  ... and {} more", lines.size() - most);

@@ -65,7 +65,8 @@ class CommandProcessor : public sc_core::sc_module {
   sc_core::sc_event start_, finish_;
   std::vector<std::unique_ptr<CoreUnits>> cores_;
   std::vector<std::unique_ptr<Sequencer>> sequencers_;  // by core number
-  std::unique_ptr<Program> program_;
+  std::vector<Program> programs_;                       // one per kernel, decoded before time runs
+  const Program* program_ = nullptr;                    // the running one
   std::vector<std::int64_t> flags_;
   std::set<int> flag_waiters_;
   std::size_t next_ = 0;

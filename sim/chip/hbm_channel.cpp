@@ -19,7 +19,8 @@ HbmTiming::HbmTiming(const HbmConfig& c)
       rcd(from_ns(c.trcd_ns)), rp(from_ns(c.trp_ns)), ras(from_ns(c.tras_ns)), cl(from_ns(c.tcl_ns)),
       cwl(from_ns(c.tcwl_ns)), rrd(from_ns(c.trrd_ns)), rtp(from_ns(c.trtp_ns)), wr(from_ns(c.twr_ns)),
       wtr(from_ns(c.twtr_ns)), rtw(from_ns(c.trtw_ns)), refi(from_ns(c.trefi_ns)), rfc(from_ns(c.trfc_ns)),
-      banks(c.banks), bank_groups(c.bank_groups), row_bytes(c.row_bytes) {}
+      banks(c.banks), bank_groups(c.bank_groups), row_bytes(c.row_bytes),
+      interleave_bytes(c.interleave_bytes) {}
 
 HbmChannel::HbmChannel(const HbmTiming& timing, int index, int channels)
     : timing_(timing),
@@ -63,21 +64,27 @@ Picoseconds HbmChannel::open(Picoseconds now, Bank& bank, std::int64_t row) {
   return activate + timing_.rcd;
 }
 
+HbmChannel::Place HbmChannel::place_of(std::int64_t address) const {
+  const std::int64_t groups = timing_.bank_groups, banks_per_group = timing_.banks / groups;
+  const std::int64_t chunk = address / timing_.interleave_bytes;
+  const std::int64_t group = chunk % groups;
+  const std::int64_t page = chunk / groups / (timing_.row_bytes / timing_.interleave_bytes);
+  const std::int64_t row = page / banks_per_group;
+  // The row turns the order of banks, so that strides of whole rounds do not meet in one bank.
+  const std::int64_t bank = (page + row) % banks_per_group;
+  return {static_cast<std::size_t>(bank * groups + group), row};
+}
+
 Picoseconds HbmChannel::read(Picoseconds now, std::int64_t address, std::int64_t size) {
-  const std::int64_t page = address / timing_.row_bytes;
-  // Pages go round the banks, groups first; the page's higher bits turn the order, so that strides
-  // of whole rounds do not meet in one bank.
-  const std::int64_t turn = page / timing_.banks;
-  const auto index = static_cast<std::size_t>((page + turn) % timing_.banks);
-  Bank& bank = banks_[index];
-  Picoseconds& group_free = group_free_[index % group_free_.size()];
+  const Place place = place_of(address);
+  Bank& bank = banks_[place.bank];
+  Picoseconds& group_free = group_free_[place.bank % group_free_.size()];
   const Picoseconds occupied = timing_.transfer(size);
-  Picoseconds column = std::max(open(now, bank, turn), group_free);
+  Picoseconds column = std::max(open(now, bank, place.row), group_free);
   column = after_refresh(column);
   Picoseconds start = std::max(column + timing_.cl, bus_free_);
   // A transfer that would run into a refresh waits for its end.
-  const Picoseconds moved = after_refresh(start);
-  start = moved;
+  start = after_refresh(start);
   bus_free_ = start + occupied;
   group_free = start - timing_.cl +
                Picoseconds(static_cast<std::int64_t>(static_cast<double>(occupied.value) * timing_.long_burst));

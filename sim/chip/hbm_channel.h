@@ -24,7 +24,7 @@ struct HbmTiming {
   double long_burst;              ///< tCCD_L in bursts
   Picoseconds rcd, rp, ras, cl, cwl, rrd, rtp, wr, wtr, rtw, refi, rfc;
   int banks, bank_groups;
-  std::int64_t row_bytes;
+  std::int64_t row_bytes, interleave_bytes;
 };
 
 /// One pseudo-channel: banks with open rows, a data bus, refresh. Answers "when is it done" in O(1).
@@ -39,6 +39,8 @@ struct HbmTiming {
 /// transfers, as a controller that looks ahead in its queue arranges it. Hence
 ///   stream bandwidth     = peak * (1 - tRFC / tREFI)
 ///   random-row bandwidth = bytes / max(tRRD, (tRAS + tRP) / banks) per pseudo-channel
+/// Address: | row | bank of the group | chunk of the row | bank group | byte of the chunk |, so that
+/// a stream goes round the bank groups and tCCD_L hides behind the other groups' transfers.
 /// Writes are posted: they collect and drain write_batch at a time, so the bus turns round once
 /// per batch.
 class HbmChannel {
@@ -67,6 +69,11 @@ class HbmChannel {
     Picoseconds activated{-1'000'000'000'000}, column_done{-1'000'000'000'000};
     Picoseconds written{-1'000'000'000'000};
   };
+  struct Place {
+    std::size_t bank;
+    std::int64_t row;
+  };
+  Place place_of(std::int64_t address) const;
   Picoseconds after_refresh(Picoseconds when) const;
   std::int64_t epoch(Picoseconds when) const;
   // When a column command to (bank, row) may issue; opens the row.

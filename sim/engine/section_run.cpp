@@ -46,6 +46,7 @@ std::string simulate_section(const Section& section, const ChipConfig& config,
   try {
     Chip chip("chip", config, section, options.memory,
               construction_order(config.core.count, options.construction_seed));
+    sc_core::sc_report_handler::set_actions(sc_core::SC_INFO, sc_core::SC_DO_NOTHING);
     sc_core::sc_start();
     chip.arbiter().rethrow();
     if (!chip.processor().finished()) throw SimulationError(chip.processor().explain());

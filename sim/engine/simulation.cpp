@@ -152,7 +152,7 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
     seconds += static_cast<double>(op.cycles.value * op.repeat) / (result.clock_mhz * 1e6);
   }
   result.power_w = seconds > 0 ? energy / seconds : 0;
-  result.digest = run_digest(trace, canonical_text(clocked));
+  result.digest = content_digest(digest(trace) + canonical_text(clocked));
   if (result.reused_sections > 0) {
     result.notes.push_back(fmt::format("{} of {} sections took the result of an identical one (--no-reuse simulates all)",
                                        result.reused_sections, result.reused_sections + result.simulated_sections));

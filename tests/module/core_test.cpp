@@ -1,0 +1,201 @@
+#include <catch2/catch.hpp>
+
+#include "sim/base/error.h"
+#include "tests/support/machine.h"
+
+using namespace tessera;
+using namespace tessera::test;
+
+// The toy chip: 1 cycle = 1 ns, 1024 FLOP, 128 B of scratchpad, 64 lanes a cycle (configs/chips/toy.yaml).
+
+TEST_CASE("a matrix multiply takes its arithmetic plus the tensor core's latency") {
+  OneKernel k;
+  k.role("consumer", {Mma{64, 64, 16}, MmaWait{0}});
+  CHECK(k.cycles(chip("toy")) == 2 * 64 * 64 * 16 / 1024 + 16);
+}
+
+TEST_CASE("multiplies of two contexts share one tensor core") {
+  OneKernel k;
+  k.role("consumer", {Mma{64, 64, 16}, MmaWait{0}}, 2);
+  CHECK(k.cycles(chip("toy")) == 2 * 128 + 16);
+}
+
+TEST_CASE("a narrow multiply is bound by its operands from the scratchpad, and says so") {
+  OneKernel k;
+  k.role("consumer", {Mma{64, 8, 16}, MmaWait{0}});
+  const RunResult result = k.run(chip("toy"));
+  // Arithmetic 16 cycles; (64 + 8) * 16 * 2 bytes at 128 a cycle: 18.
+  CHECK(k.cycles(chip("toy")) == 18 + 16);
+  CHECK(result.ops[0].core_cycles[static_cast<std::size_t>(Cause::tensor_core)] == 16);
+  CHECK(result.ops[0].core_cycles[static_cast<std::size_t>(Cause::scratchpad)] == 2);
+}
+
+TEST_CASE("an operand in registers takes no scratchpad bandwidth") {
+  OneKernel k;
+  k.role("consumer", {Mma{64, 8, 16, Format::bf16, OperandSource::registers}, MmaWait{0}});
+  CHECK(k.cycles(chip("toy")) == 16 + 16);
+}
+
+TEST_CASE("vector work takes the longer of lanes and special-function unit") {
+  OneKernel fma, exp;
+  fma.role("worker", {Vector{VectorFunction::rescale, 6400}});
+  CHECK(fma.cycles(chip("toy")) == 100 + 4);
+  // softmax: 3 lane operations and half a conversion beside one exponential, 8 a cycle.
+  exp.role("worker", {Vector{VectorFunction::softmax, 6400}});
+  CHECK(exp.cycles(chip("toy")) == 800 + 4);
+  CHECK(exp.run(chip("toy")).ops[0].core_cycles[static_cast<std::size_t>(Cause::special_function)] == 800);
+}
+
+TEST_CASE("loops, lets and rasters steer without taking time") {
+  OneKernel k;
+  const VarId i = 3, j = 4, n = 5;
+  k.role("worker", {Let{n, LetOp::div, 7, 2},                       // 3
+                    Loop{i, 0, Expr::var(n), 1},                    // 3 rounds
+                    Raster{j, n, Expr::var(i), 2, 2, 1}, Let{n, LetOp::set, 3, 0},
+                    Setup{10}, End{},
+                    Loop{i, 5, 5, 1}, Setup{1000}, End{}});         // none
+  CHECK(k.cycles(chip("toy")) == 30);
+}
+
+TEST_CASE("a box in L2 lands after latency, the slower of pipe and port, and the copy engine") {
+  OneKernel k;
+  k.tensor("x", 64, 64, true).barrier("full", 1, 1);
+  k.role("worker", {Expect{0, 8192}, Load{0, 0, 0, 64, 64}, Wait{0}});
+  // Port: 8192 B at 64 a cycle; near latency 200; copy engine 100; barrier 20.
+  CHECK(k.cycles(chip("toy")) == 8192 / 64 + 200 + 100 + 20);
+  const RunResult result = k.run(chip("toy"));
+  CHECK(result.ops[0].l2_hit.value == 8192);
+  CHECK(result.ops[0].hbm_read.value == 0);
+}
+
+TEST_CASE("a box in memory lands after the way to memory and back") {
+  OneKernel k;
+  k.tensor("x", 64, 64).barrier("full", 1, 1);
+  k.role("worker", {Expect{0, 8192}, Load{0, 0, 0, 64, 64}, Wait{0}});
+  // Way 2 * (200 + 100)/2; activate and column 15 + 15 ns; 2048 B on each of 4 channels at 16 GB/s.
+  CHECK(k.cycles(chip("toy", {"hbm.trfc_ns=0"})) == 300 + 30 + 128 + 100 + 20);
+  CHECK(k.run(chip("toy")).ops[0].hbm_read.value == 8192);
+}
+
+TEST_CASE("a second core's read of a line on its way shares the fill") {
+  OneKernel k;
+  k.tensor("x", 64, 64).barrier("full", 1, 1);
+  k.kernel().grid = 2;
+  k.role("worker", {Expect{0, 8192}, Load{0, 0, 0, 64, 64}, Wait{0}});
+  const RunResult result = k.run(chip("toy"));
+  CHECK(result.ops[0].hbm_read.value == 8192);
+  CHECK(result.ops[0].l2_read.value == 2 * 8192);
+}
+
+TEST_CASE("a multicast load reads L2 once and lands in every block of the cluster") {
+  OneKernel k;
+  k.tensor("x", 128, 64, true).barrier("full", 1, 1);
+  k.kernel().grid = 2;
+  k.kernel().cluster = 2;
+  k.role("worker", {Expect{0, 16384}, Load{0, Expr::var(var_rank, 64), 0, 64, 64, true}, Wait{0}});
+  const RunResult result = k.run(chip("toy"));
+  CHECK(result.ops[0].l2_read.value == 16384);
+  // Each core's port passes both halves.
+  CHECK(k.cycles(chip("toy")) == 16384 / 64 + 200 + 100 + 20);
+}
+
+TEST_CASE("an edge box fetches only what the tensor has") {
+  OneKernel k;
+  k.tensor("x", 40, 64, true).barrier("full", 1, 1);
+  k.role("worker", {Expect{0, 8192}, Load{0, 0, 0, 64, 64}, Wait{0}});
+  CHECK(k.run(chip("toy")).ops[0].l2_read.value == 40 * 128);
+}
+
+TEST_CASE("the copy engine holds back what exceeds its bytes in flight") {
+  OneKernel k;
+  k.tensor("x", 64, 128, true).barrier("full", 2, 1);
+  k.role("worker", {Expect{0, 8192}, Load{0, 0, 0, 64, 64}, Expect{0, 8192}, Load{0, 0, 64, 64, 64}, Wait{0}, Wait{0}});
+  const std::int64_t both = k.cycles(chip("toy"));
+  const std::int64_t one_at_a_time = k.cycles(chip("toy", {"dma.max_outstanding_kib=8"}));
+  CHECK(both == 16384 / 64 + 200 + 100 + 20);
+  CHECK(one_at_a_time == 2 * (8192 / 64 + 200 + 100) + 20);
+}
+
+TEST_CASE("a producer fills a ring only as fast as its consumer releases it") {
+  OneKernel k;
+  const VarId i = 3;
+  k.tensor("x", 64, 640, true).barrier("full", 1, 1).barrier("empty", 1, 1, true);
+  k.role("producer", {Loop{i, 0, 10, 1}, Wait{1}, Expect{0, 8192}, Load{0, 0, Expr::var(i, 64), 64, 64}, End{}});
+  k.role("consumer", {Loop{i, 0, 10, 1}, Wait{0}, Mma{64, 64, 64}, MmaWait{0}, Arrive{1}, End{}});
+  // One slot: every round is load (448), multiply (512 + 16) and the empty barrier (20), in turn.
+  CHECK(k.cycles(chip("toy")) == 10 * (448 + 528) + 9 * 20);
+}
+
+TEST_CASE("a flag raised by one block releases another") {
+  OneKernel k;
+  k.kernel().grid = 2;
+  k.kernel().flags = 1;
+  const VarId i = 3;
+  // Block 0 works 500 cycles and signals; block 1 waits.
+  k.role("worker", {Loop{i, Expr::var(var_cluster), 1, 1}, Setup{500}, Signal{0}, End{},
+                    Loop{i, 0, Expr::var(var_cluster), 1}, AwaitSignal{0, 1}, Setup{7}, End{}});
+  CHECK(k.cycles(chip("toy")) == 500 + 200 + 7);
+}
+
+TEST_CASE("blocks beyond what the cores hold run in a second wave") {
+  OneKernel k;
+  k.kernel().scratchpad_bytes = 100 * 1024;  // one block a core
+  k.kernel().grid = 5;
+  k.role("worker", {Setup{300}});
+  CHECK(k.cycles(chip("toy")) == 300 + 10 + 100 + 300);
+  const RunResult result = k.run(chip("toy"));
+  CHECK(result.ops[0].core_cycles[static_cast<std::size_t>(Cause::idle)] >= 3 * 400);
+}
+
+TEST_CASE("kernels follow each other after the launch gap, sooner with early launch") {
+  OneKernel k;
+  k.role("worker", {Setup{50}});
+  k.section.kernels.push_back(k.kernel());
+  CHECK(k.run(chip("toy")).ops[0].cycles.value == 2 * (1000 + 100 + 50));
+  k.section.kernels[1].early_launch = true;
+  CHECK(k.run(chip("toy")).ops[0].cycles.value == 2 * (1000 + 100 + 50) - 500);
+}
+
+TEST_CASE("an arrival that never comes is a deadlock that says who waits for whom") {
+  OneKernel k;
+  k.barrier("full", 2, 2);
+  k.role("producer", {Arrive{0}}).role("consumer", {Wait{0}});
+  CHECK_THROWS_AS(k.run(chip("toy")), SimulationError);
+  CHECK_THROWS_WITH(k.run(chip("toy")), Catch::Contains("deadlock in kernel kernel") &&
+                                            Catch::Contains("consumer[0]") && Catch::Contains("barrier full") &&
+                                            Catch::Contains("1 of 2 arrivals"));
+}
+
+TEST_CASE("refilling a slot before it was released is an error, not a result") {
+  OneKernel k;
+  k.barrier("full", 1, 2);
+  k.role("producer", {Arrive{0}, Arrive{0}});
+  CHECK_THROWS_WITH(k.run(chip("toy")), Catch::Contains("overrun"));
+}
+
+TEST_CASE("what a chip does not have is the user's error") {
+  OneKernel big, fp8;
+  big.kernel().scratchpad_bytes = 1 << 20;
+  big.role("worker", {Setup{1}});
+  CHECK_THROWS_AS(big.run(chip("toy")), InputError);
+  fp8.role("worker", {Mma{64, 64, 32, Format::e4m3}, MmaWait{0}});
+  CHECK_THROWS_AS(fp8.run(chip("a100-sxm")), InputError);
+}
+
+TEST_CASE("every core-cycle is charged to exactly one cause") {
+  OneKernel k;
+  const VarId i = 3;
+  k.tensor("x", 64, 640).tensor("y", 64, 64).barrier("full", 2, 1).barrier("empty", 2, 1, true);
+  k.kernel().grid = 7;
+  k.role("producer", {Loop{i, 0, 10, 1}, Wait{1}, Expect{0, 8192}, Load{0, 0, Expr::var(i, 64), 64, 64}, End{}});
+  k.role("consumer", {Loop{i, 0, 10, 1}, Wait{0}, Mma{64, 64, 64}, MmaWait{0}, Arrive{1}, End{},
+                      Vector{VectorFunction::epilogue, 4096}, Store{1, 0, 0, 64, 64, true}, StoreWait{0}});
+  const OpResult op = k.run(chip("toy")).ops[0];
+  std::int64_t sum = 0;
+  for (const std::int64_t cycles : op.core_cycles) {
+    CHECK(cycles >= 0);
+    sum += cycles;
+  }
+  CHECK(sum == op.cycles.value * 4);
+  CHECK(op.core_cycles[static_cast<std::size_t>(Cause::tensor_core)] == 7 * 10 * 512);
+}
