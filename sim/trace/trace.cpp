@@ -65,10 +65,14 @@ const VectorCost& vector_cost(VectorFunction function) {
 
 std::string_view name(TensorKind kind) {
   switch (kind) {
-    case TensorKind::weight: return "weight";
-    case TensorKind::activation: return "activation";
-    case TensorKind::kv_cache: return "kv_cache";
-    case TensorKind::workspace: return "workspace";
+    case TensorKind::weight:
+      return "weight";
+    case TensorKind::activation:
+      return "activation";
+    case TensorKind::kv_cache:
+      return "kv_cache";
+    case TensorKind::workspace:
+      return "workspace";
   }
   return "";
 }
