@@ -19,17 +19,18 @@ struct AttentionProblem {
   std::int64_t past() const { return kv_len - q_len; }
 };
 
-/// How attention is cut up. A block works on `consumers` x `consumer_rows` rows of Q of one KV head
-/// and walks over tiles of K and V.
+/// How attention is cut up. A block works on rows of Q that share a KV head and walks over tiles of
+/// K and V; each consumer has 64 of the rows.
 struct AttentionTiling {
-  std::int64_t consumers = 2;     ///< warp groups, 64 rows of the tensor core each
-  std::int64_t packed_heads = 0;  ///< > 0: heads of a KV group in the rows of one consumer, each
-                                  ///< with all its q_len rows; 0: rows of one head
+  std::int64_t consumers = 2;  ///< warp groups
+  /// > 0: a block holds so many heads of one KV head, each with all its q_len rows, side by side in
+  /// the tensor core's rows (a divisor of the group); 0: 64 rows of one head for each consumer.
+  std::int64_t packed_heads = 0;
   std::int64_t kv_tile = 128;
   std::int64_t stages = 2;    ///< of the K ring, and of the V ring
   std::int64_t splits = 1;    ///< of the KV sequence; > 1: a combine kernel follows
   std::int64_t resident = 1;  ///< blocks a core is meant to hold
-  bool persistent = false;    ///< one block a core loops over tiles; else a block a tile
+  bool persistent = false;    ///< a core's blocks loop over tiles; else a block for each tile
 };
 
 /// Sizes that follow from a tiling.
@@ -37,13 +38,21 @@ struct AttentionShape {
   AttentionShape(const SectionBuilder& section, const AttentionProblem& problem,
                  const AttentionTiling& tiling);
 
-  std::int64_t q_rows;          ///< rows of Q of one head in a block (its tile, or q_len if packed)
-  std::int64_t q_tiles;         ///< tiles of one head
-  std::int64_t head_tiles;      ///< heads, or bundles of packed heads, of one sequence
-  std::int64_t units;           ///< blocks' tiles, splits included
-  std::int64_t kv_blocks;       ///< tiles of the KV sequence
-  std::int64_t split_blocks;    ///< of which one split has at most so many
+  std::int64_t block_heads;     ///< heads of a block
+  std::int64_t consumer_heads;  ///< of which one consumer has at most so many
+  std::int64_t block_rows;      ///< rows of Q of each of these heads
+  std::int64_t consumer_rows;   ///< of the 64, in use
+  std::int64_t q_tiles;         ///< of one head
+  std::int64_t head_tiles;      ///< of one sequence
+  std::int64_t pairs;           ///< batch * head_tiles
+  std::int64_t section_pairs;   ///< whose K and V fit the L2 together; they run side by side
+  std::int64_t kv_first;        ///< first KV tile anybody sees
+  std::int64_t kv_tiles;        ///< from there to the end
+  std::int64_t split_tiles;     ///< of one split, at most
+  std::int64_t splits;          ///< none of them empty
+  std::int64_t units;           ///< q_tiles * pairs * splits
   std::int64_t depth, value_n;  ///< head_dim as the tensor core sees it: K of QK^T, N of PV
+  std::int64_t q_bytes, k_bytes, v_bytes;  ///< of a tile in the scratchpad
   std::int64_t scratchpad_bytes;
   std::int64_t consumer_registers;
 };

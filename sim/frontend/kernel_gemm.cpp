@@ -16,6 +16,8 @@ constexpr std::int64_t instruction_m = 64;
 /// Addresses, pointers and the like beside the accumulators.
 constexpr std::int64_t overhead_registers = 40;
 constexpr std::int64_t max_consumer_registers = 255;
+/// Accumulators per thread that kernel libraries go up to; what is left feeds the instruction.
+constexpr std::int64_t max_accumulators = 128;
 /// Barriers, scheduling words.
 constexpr std::int64_t barrier_bytes = 1024;
 constexpr std::int64_t scale_block = 128;  ///< k per scale of block-scaled fp8
@@ -24,6 +26,12 @@ std::int64_t element_bytes(Format format) { return bits(format) / 8; }
 
 /// Output buffers of one consumer: one is written while the other is stored.
 std::int64_t output_buffers(const GemmShape& shape) { return shape.consumer_m <= 64 ? 2 : 1; }
+
+/// A ring that hides the memory's latency; chips whose operands pass through registers have the
+/// registers as one more stage.
+std::int64_t min_stages(const ChipConfig& chip) {
+  return chip.tensor_core.operands_from_scratchpad ? 3 : 2;
+}
 
 /// Calls body(rows) for the box of rows [unit * size, ...) of a matrix of `rows` rows. With
 /// `exact` the rows behind it belong to somebody else, so the last, partial box is a smaller one;
@@ -394,7 +402,8 @@ GemmShape::GemmShape(const GemmProblem& problem, const GemmTiling& tiling) {
 }
 
 bool fits(const GemmProblem& problem, const GemmTiling& tiling, const ChipConfig& chip) {
-  if (tiling.consumers < 1 || tiling.cluster < 1 || tiling.stages < 2 || tiling.splits < 1) {
+  if (tiling.consumers < 1 || tiling.cluster < 1 || tiling.stages < min_stages(chip) ||
+      tiling.splits < 1) {
     return false;
   }
   if (tiling.tile_m % tiling.consumers != 0 || tiling.tile_n % (8 * tiling.cluster) != 0) {
@@ -404,6 +413,7 @@ bool fits(const GemmProblem& problem, const GemmTiling& tiling, const ChipConfig
   const std::int64_t box = chip.dma.max_box_rows;
   if (shape.m_box > box || shape.n_box > box || tiling.tile_k > box) return false;
   if (shape.consumer_registers > max_consumer_registers) return false;
+  if (shape.consumer_m * tiling.tile_n > max_accumulators * consumer_warps * 32) return false;
   // Each split has work.
   if (tiling.splits > 1 && (tiling.splits - 1) * shape.k_span >= problem.k) return false;
   if (tiling.cluster > 1 &&
