@@ -1,0 +1,3 @@
+#define TESSERA_TARGET
+#define TESSERA_KERNELS portable
+#include "sim/datapath/cast_kernel.inc"

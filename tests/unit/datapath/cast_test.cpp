@@ -1,0 +1,125 @@
+#include "sim/datapath/cast.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <vector>
+
+using namespace tessera;
+
+namespace {
+
+/// FP32 patterns: every 256th, shifted so that each low byte occurs, and the 2^16 around every
+/// code's value and midpoint come in with the sampled ones of other tests.
+std::vector<float> patterns(std::uint32_t begin, std::uint32_t count, std::uint32_t stride) {
+  std::vector<float> values(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t pattern = begin + i * stride;
+    values[i] = fp32_value(pattern + (pattern >> 8) % stride);
+  }
+  return values;
+}
+
+template <class Code>
+std::int64_t differences(Format format, Overflow overflow, Isa isa,
+                         const std::vector<float>& values) {
+  std::vector<Code> codes(values.size());
+  encode(format, overflow, values.data(), codes.data(), static_cast<std::int64_t>(values.size()),
+         isa);
+  std::int64_t wrong = 0;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    wrong += codes[i] != encode(format, double{values[i]}, Rounding::nearest_even, overflow);
+  return wrong;
+}
+
+/// Values at, just below and just above every code of the format and every midpoint.
+std::vector<float> edges(Format format) {
+  std::vector<float> values;
+  for (std::uint32_t code = 0; code < 1u << bits(format); ++code) {
+    const float low = decode(format, code), high = decode(format, code + 1);
+    for (const float v : {low, (low + high) / 2})
+      for (const std::uint32_t step : {0xFFFFFFFFu, 0u, 1u})
+        values.push_back(fp32_value(fp32_bits(v) + step));
+  }
+  for (const std::uint32_t v : {0x43E7FFFFu, 0x43E80000u, 0x43E80001u, 0x477FFFFFu, 0x47700000u,
+                                0x7F800000u, 0xFF800000u, 0x7F800001u, 0xFFFFFFFFu, 0x80000000u})
+    values.push_back(fp32_value(v));
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("array encoding to FP8 equals the scalar encoding on every 256th FP32 pattern") {
+  const Format format = GENERATE(Format::e4m3, Format::e5m2);
+  const Overflow overflow = GENERATE(Overflow::saturate, Overflow::to_special);
+  std::int64_t wrong = 0;
+  for (std::uint32_t part = 0; part < 64; ++part) {
+    const std::vector<float> values = patterns(part << 26, 1u << 18, 256);
+    wrong += differences<std::uint8_t>(format, overflow, best_isa(), values);
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("array encoding equals the scalar encoding at the edges of each format on each path") {
+  for (const Isa isa : supported_isas()) {
+    for (const Format format : all_formats()) {
+      if (!is_float(format) || bits(format) > 16) continue;
+      for (const Overflow overflow : {Overflow::saturate, Overflow::to_special}) {
+        CAPTURE(name(isa), name(format), overflow == Overflow::saturate);
+        for (const std::vector<float>& values : {edges(format), patterns(0, 1u << 16, 65521)})
+          CHECK((bits(format) == 16
+                     ? differences<std::uint16_t>(format, overflow, isa, values)
+                     : differences<std::uint8_t>(format, overflow, isa, values)) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("array decoding equals the scalar decoding") {
+  for (const Format format : all_formats()) {
+    if (!is_float(format) || bits(format) > 16) continue;
+    CAPTURE(name(format));
+    std::int64_t wrong = 0;
+    for (std::uint32_t code = 0; code < 1u << bits(format); ++code) {
+      float value = 0;
+      if (bits(format) == 16) {
+        const auto half = static_cast<std::uint16_t>(code);
+        decode(format, &half, &value, 1);
+      } else {
+        const auto narrow = static_cast<std::uint8_t>(code);
+        decode(format, &narrow, &value, 1);
+      }
+      const float expected = decode(format, code);
+      wrong += std::isnan(expected) ? !std::isnan(value) : fp32_bits(value) != fp32_bits(expected);
+    }
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("rounding to a format is encoding and decoding, in place too and for any length") {
+  for (const Format format : all_formats()) {
+    if (!is_float(format)) continue;
+    CAPTURE(name(format));
+    for (const std::int64_t n : {0, 1, 7, 1023, 1024, 1025}) {
+      std::vector<float> values(static_cast<std::size_t>(n));
+      for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = static_cast<float>(i) * 0.37F - 100;
+      std::vector<float> expected = values;
+      for (float& v : expected)
+        v = decode(format, encode(format, double{v}, Rounding::nearest_even, Overflow::saturate));
+      round_to(format, Overflow::saturate, values.data(), values.data(), n);
+      CHECK(values == expected);
+    }
+  }
+}
+
+TEST_CASE("codes of the wrong width are refused") {
+  const float value = 1;
+  std::uint8_t narrow = 0;
+  std::uint16_t half = 0;
+  CHECK_THROWS_AS(encode(Format::fp16, Overflow::saturate, &value, &narrow, 1),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(encode(Format::e4m3, Overflow::saturate, &value, &half, 1),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(encode(Format::int32, Overflow::saturate, &value, &narrow, 1),
+                  std::invalid_argument);
+}
