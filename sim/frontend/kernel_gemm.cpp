@@ -417,8 +417,7 @@ bool fits(const GemmProblem& problem, const GemmTiling& tiling, const ChipConfig
   // Each split has work.
   if (tiling.splits > 1 && (tiling.splits - 1) * shape.k_span >= problem.k) return false;
   if (tiling.cluster > 1 &&
-      (!chip.dma.multicast || tiling.cluster > std::min(chip.core.max_cluster, chip.core.count) ||
-       problem.groups > 1 || problem.gather_a)) {
+      (!chip.dma.multicast || tiling.cluster > std::min(chip.core.max_cluster, chip.core.count))) {
     return false;
   }
   const std::int64_t scratchpad = shape.scratchpad_bytes + chip.scratchpad.reserved_per_block_bytes;

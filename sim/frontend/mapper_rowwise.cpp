@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::int64_t worker_warps = 4;
 constexpr std::int64_t block_warps = worker_warps + 1;
+/// Barriers, vector latencies and the stores' way out, of one tile.
+constexpr double tile_overhead_cycles = 120;
 /// More than this in one stage only adds latency.
 constexpr std::int64_t most_stage_bytes = 32768;
 
@@ -38,13 +40,20 @@ Estimate estimate_rowwise(const SectionBuilder& section, const RowwiseProblem& p
       static_cast<double>(p.whole_row ? ceil_div(p.cols, t.tile_cols) : 1) *
       static_cast<double>(p.inputs.size());
   const double elements = static_cast<double>(t.tile_rows * width);
+  // Memory moves whole lines.
+  const auto box_bytes = [&](TensorIndex tensor, std::int64_t rows, std::int64_t cols) {
+    const std::int64_t line = std::max(1, chip.l2.line_bytes);
+    return static_cast<double>(rows *
+                               round_up(bytes(section.tensor(tensor).format, cols).value, line));
+  };
   double read = 0;
   for (const RowwiseInput& input : p.inputs) {
-    read += elements * static_cast<double>(input.slabs * input.gathered) *
-            bits(section.tensor(input.tensor).format) / 8.0;
+    read += static_cast<double>(input.slabs) *
+            box_bytes(input.tensor, t.tile_rows * input.gathered, width);
   }
   if (t.two_passes) read *= 2;
-  const double written = elements * bits(section.tensor(p.output).format) / 8.0;
+  const double written = p.transposed ? box_bytes(p.output, width, t.tile_rows)
+                                      : box_bytes(p.output, t.tile_rows, width);
   double compute = 0;
   for (const RowwiseStep& step : p.steps) {
     compute += elements * step.per_element * vector_cycles(step.function, chip.vector_unit);
@@ -63,12 +72,14 @@ Estimate estimate_rowwise(const SectionBuilder& section, const RowwiseProblem& p
   // A block holds its stages' tiles in flight.
   const double latency = rates.hbm_latency + compute + written / rates.port_write_bytes;
   const double serial = rounds * latency / static_cast<double>(t.stages);
-  const double memory = static_cast<double>(tiles) * std::max(read, written) / rates.hbm_bytes;
+  const double memory = static_cast<double>(tiles) * (read + written) / rates.hbm_bytes;
+  const double worker = rounds * (tile_overhead_cycles + compute);
 
   Estimate estimate;
   estimate.hbm_bytes = static_cast<double>(tiles) * read;
-  estimate.cycles =
-      rates.launch_gap + latency + std::max({throughput, serial, memory}) + rates.l2_latency;
+  // What a block does between tiles is hidden only in part.
+  estimate.cycles = rates.launch_gap + latency + std::max({throughput, serial, memory, worker}) +
+                    0.3 * rounds * tile_overhead_cycles + rates.l2_latency;
   return estimate;
 }
 
@@ -121,7 +132,11 @@ RowwiseTiling choose_rowwise(const SectionBuilder& section, const RowwiseProblem
     }
   };
   explore(false);
-  if (least == std::numeric_limits<double>::max() && p.whole_row) explore(true);
+  if (least == std::numeric_limits<double>::max() && p.whole_row) {
+    explore(true);
+    // Each stage is one box of a row: enough of them to hide the latency.
+    best.stages = std::clamp<std::int64_t>(most_stage_bytes / (2 * width * best.tile_rows), 4, 32);
+  }
   if (least == std::numeric_limits<double>::max()) {
     // Many partial results of one element: fewer columns at a time.
     for (width /= 2; width >= 1 && least == std::numeric_limits<double>::max(); width /= 2) {

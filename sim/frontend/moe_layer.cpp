@@ -7,6 +7,12 @@
 #include "sim/frontend/kernel_rowwise.h"
 
 namespace tessera {
+namespace {
+
+/// Up to here the GEMM's producer gathers single rows of x itself, as decode kernels do.
+constexpr std::int64_t max_gathered_rows = 512;
+
+}  // namespace
 
 void lower_moe(SectionBuilder& section) {
   const Op& op = section.op();
@@ -23,7 +29,28 @@ void lower_moe(SectionBuilder& section) {
   const std::int64_t up_cols = (op.gated ? 2 : 1) * op.inter;
 
   TensorIndex x = section.input(0);
-  if (op.quantise_input) x = quantise(section, "quantise", x, op.tokens, op.hidden);
+  const bool permute = routed > max_gathered_rows;
+  if (permute) {
+    // Copy engines fetch boxes of neighbouring rows: each expert's rows are brought together first,
+    // quantised on the way.
+    RowwiseProblem together;
+    together.name = "permute";
+    together.rows = used * rows;
+    together.cols = op.hidden;
+    together.inputs.push_back({x});
+    together.inputs.back().gather = true;
+    if (op.quantise_input) {
+      together.steps = {{VectorFunction::amax}, {VectorFunction::quantise}};
+    } else {
+      together.steps = {{VectorFunction::move}};
+    }
+    together.output = section.workspace("permute.out", op.quantise_input ? operands : wide,
+                                        together.rows, op.hidden);
+    lower_rowwise(section, together);
+    x = together.output;
+  } else if (op.quantise_input) {
+    x = quantise(section, "quantise", x, op.tokens, op.hidden);
+  }
 
   GemmProblem up;
   up.name = "up";
@@ -36,7 +63,7 @@ void lower_moe(SectionBuilder& section) {
   up.c = section.workspace("up.out", wide, used * rows, up_cols);
   up.operands = operands;
   up.block_scaled = op.precision == Precision::fp8_block;
-  up.gather_a = true;
+  up.gather_a = !permute;
   lower_gemm(section, up);
 
   // The activation leaves in the format of the next GEMM's operands.
