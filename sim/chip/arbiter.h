@@ -1,8 +1,7 @@
 #pragma once
 
-#include <systemc>
-
 #include <exception>
+#include <systemc>
 #include <vector>
 
 #include "sim/base/units.h"

@@ -13,10 +13,10 @@ Chip::Chip(sc_core::sc_module_name name, const ChipConfig& config, const Section
     port_.socket.bind(fixed_->socket);
   }
   l2_ = std::make_unique<L2>(config, port_);
-  l2_->attach(section.tensors);
+  l2_->attach(section);
   arbiter_ = std::make_unique<Arbiter>("arbiter");
-  processor_ = std::make_unique<CommandProcessor>("command_processor", config, clock_, section, *l2_,
-                                                  *arbiter_, construction_order);
+  processor_ = std::make_unique<CommandProcessor>("command_processor", config, clock_, section,
+                                                  *l2_, *arbiter_, construction_order);
 }
 
 }  // namespace tessera

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <systemc>
-
 #include <memory>
+#include <systemc>
 #include <vector>
 
 #include "sim/chip/arbiter.h"

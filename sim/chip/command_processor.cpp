@@ -82,7 +82,8 @@ void CommandProcessor::start_kernel() {
 void CommandProcessor::cluster_done(Sequencer& sequencer, Cycles now) {
   ++retired_;
   if (next_cluster_ < clusters_) {
-    sequencer.start_cluster(next_cluster_++, now + Cycles(chip_.launch.block_cycles + chip_.launch.setup_cycles));
+    sequencer.start_cluster(next_cluster_++,
+                            now + Cycles(chip_.launch.block_cycles + chip_.launch.setup_cycles));
   } else if (retired_ == clusters_) {
     end_ = std::max(now, visible_);
     finish_.notify(clock_.delay_until(end_, now));
@@ -124,7 +125,8 @@ void CommandProcessor::finish_kernel() {
 
 void CommandProcessor::raise_flag(std::int64_t flag, Cycles now) {
   if (flag < 0 || flag >= static_cast<std::int64_t>(flags_.size())) {
-    throw SimulationError(fmt::format("kernel {}: flag {} of {}", program_->kernel().name, flag, flags_.size()));
+    throw SimulationError(
+        fmt::format("kernel {}: flag {} of {}", program_->kernel().name, flag, flags_.size()));
   }
   const std::int64_t count = ++flags_[static_cast<std::size_t>(flag)];
   // A poll of L2 sees the flag one near latency later.
@@ -136,7 +138,8 @@ void CommandProcessor::raise_flag(std::int64_t flag, Cycles now) {
 
 std::int64_t CommandProcessor::flag(std::int64_t index) const {
   if (index < 0 || index >= static_cast<std::int64_t>(flags_.size())) {
-    throw SimulationError(fmt::format("kernel {}: flag {} of {}", program_->kernel().name, index, flags_.size()));
+    throw SimulationError(
+        fmt::format("kernel {}: flag {} of {}", program_->kernel().name, index, flags_.size()));
   }
   return flags_[static_cast<std::size_t>(index)];
 }
@@ -145,9 +148,9 @@ std::string CommandProcessor::explain() const {
   std::vector<std::string> lines;
   for (const auto& s : sequencers_) s->explain(lines);
   constexpr std::size_t most = 12;
-  std::string text = fmt::format("deadlock in kernel {}: {} of {} clusters retired, {} contexts wait",
-                                 program_ != nullptr ? program_->kernel().name : "(none)", retired_, clusters_,
-                                 lines.size());
+  std::string text = fmt::format(
+      "deadlock in kernel {}: {} of {} clusters retired, {} contexts wait",
+      program_ != nullptr ? program_->kernel().name : "(none)", retired_, clusters_, lines.size());
   for (std::size_t i = 0; i < std::min(most, lines.size()); ++i) text += "\n  " + lines[i];
   if (lines.size() > most) text += fmt::format("\n  ... and {} more", lines.size() - most);
   return text;

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <systemc>
-
 #include <cstdint>
 #include <memory>
 #include <set>
 #include <string>
+#include <systemc>
 #include <vector>
 
 #include "sim/chip/arbiter.h"
@@ -45,7 +44,9 @@ class CommandProcessor : public sc_core::sc_module {
   void await_flag(Sequencer& sequencer) { flag_waiters_.insert(sequencer.id()); }
   std::int64_t flag(std::int64_t index) const;
   void note_visible(Cycles when) { visible_ = visible_ < when ? when : visible_; }
-  const Tensor& tensor(int index) const { return section_.tensors[static_cast<std::size_t>(index)]; }
+  const Tensor& tensor(int index) const {
+    return section_.tensors[static_cast<std::size_t>(index)];
+  }
 
   bool finished() const { return next_ == section_.kernels.size() && !running_; }
   const std::vector<KernelRecord>& records() const { return records_; }
@@ -73,7 +74,7 @@ class CommandProcessor : public sc_core::sc_module {
   bool running_ = false;
   Cycles start_at_, end_, previous_end_, visible_;
   std::int64_t next_cluster_ = 0, clusters_ = 0, retired_ = 0;
-  KernelRecord before_;                                  // counters at the start of the kernel
+  KernelRecord before_;  // counters at the start of the kernel
   std::vector<KernelRecord> records_;
 };
 

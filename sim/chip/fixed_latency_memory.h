@@ -1,9 +1,9 @@
 #pragma once
 
-#include <tlm>
 #include <tlm_utils/simple_target_socket.h>
 
 #include <systemc>
+#include <tlm>
 
 #include "sim/base/units.h"
 #include "sim/config/chip_config.h"
@@ -23,8 +23,8 @@ class FixedLatencyMemory : public sc_core::sc_module {
   void transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
 
   Picoseconds latency_;
-  std::int64_t scaled_per_byte_;   // ps * 2^16
-  std::int64_t free_scaled_ = 0;   // ps * 2^16
+  std::int64_t scaled_per_byte_;  // ps * 2^16
+  std::int64_t free_scaled_ = 0;  // ps * 2^16
 };
 
 }  // namespace tessera

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <tlm>
 #include <tlm_utils/simple_target_socket.h>
 
 #include <systemc>
+#include <tlm>
 #include <vector>
 
 #include "sim/chip/hbm_channel.h"

@@ -15,33 +15,38 @@ struct HbmTiming {
   /// Time of `size` bytes on the data bus, whole bursts, rounded once.
   Picoseconds transfer(std::int64_t size) const {
     const std::int64_t bursts = ceil_div(size, burst_bytes);
-    return Picoseconds((bursts * burst_scaled + (std::int64_t{1} << (scale_bits - 1))) >> scale_bits);
+    return Picoseconds((bursts * burst_scaled + (std::int64_t{1} << (scale_bits - 1))) >>
+                       scale_bits);
   }
 
   static constexpr int scale_bits = 16;
   std::int64_t burst_bytes;
-  std::int64_t burst_scaled;      ///< one burst, ps * 2^16
-  double long_burst;              ///< tCCD_L in bursts
+  std::int64_t burst_scaled;  ///< one burst, ps * 2^16
+  double long_burst;          ///< tCCD_L in bursts
   Picoseconds rcd, rp, ras, cl, cwl, rrd, rtp, wr, wtr, rtw, refi, rfc;
   int banks, bank_groups;
   std::int64_t row_bytes, interleave_bytes;
 };
 
-/// One pseudo-channel: banks with open rows, a data bus, refresh. Answers "when is it done" in O(1).
+/// One pseudo-channel: banks with open rows, a data bus, refresh. Answers "when is it done" in
+/// O(1).
 ///
 /// Constraints (JEDEC HBM names), each an earliest time; the latest wins:
-///   activate   now; bank's precharge + tRP; bank's last activate + tRAS + tRP; any activate + tRRD
-///   precharge  bank's activate + tRAS; last read + tRTP; last write's data + tWR
-///   column     bank's activate + tRCD; bank group's last column + bursts * tCCD_L
-///   data       column + tCL (read) or tCWL (write); bus free [+ tRTW or tWTR when it turns round]
+///   activate   now; a slot of tRRD; the bank's last activate + tRAS + tRP; its precharge + tRP
+///   precharge  the bank's activate + tRAS; its last read + tRTP; its last write's data + tWR
+///   column     the bank's activate + tRCD; a slot of its bank group, bursts * tCCD_L
+///   data       column + tCL; a slot of the bus [+ tRTW and tWTR round a batch of writes]
 ///   refresh    every tREFI, for tRFC, all banks; commands wait, rows are closed
-/// Bookings take the data bus in the order they come; activates of later ones overlap earlier
-/// transfers, as a controller that looks ahead in its queue arranges it. Hence
+/// Activate slots, bank groups and the bus are work-conserving: a request that waits for its bank
+/// does not hold back later ones whose banks are ready, as a controller that picks ready requests
+/// from its queue (FR-FCFS) arranges it. Hence, under load,
 ///   stream bandwidth     = peak * (1 - tRFC / tREFI)
-///   random-row bandwidth = bytes / max(tRRD, (tRAS + tRP) / banks) per pseudo-channel
-/// Address: | row | bank of the group | chunk of the row | bank group | byte of the chunk |, so that
-/// a stream goes round the bank groups and tCCD_L hides behind the other groups' transfers.
-/// Writes are posted: they collect and drain write_batch at a time, so the bus turns round once
+///   random-row bandwidth = bytes / max(tRRD, (tRAS + tRP) / banks) per pseudo-channel, with evenly
+///                          used banks and the same refresh share
+///   unloaded latency     = tRCD + tCL + transfer (closed row), tCL + transfer (open row)
+/// Address: | row | bank of the group | chunk of the row | bank group | byte of the chunk |, so
+/// that a stream goes round the bank groups and tCCD_L hides behind the other groups' transfers.
+/// Writes are posted: they collect and drain write_batch_bytes at a time, so the bus turns round once
 /// per batch.
 class HbmChannel {
  public:
@@ -59,13 +64,13 @@ class HbmChannel {
   };
   const Counters& counters() const { return counters_; }
 
-  /// Chunks a write batch holds: half of a 64-entry write queue, the usual drain threshold.
-  static constexpr int write_batch = 32;
+  /// Bytes a write batch holds: half of a write queue of 64 entries of 64 B, the usual threshold.
+  static constexpr std::int64_t write_batch_bytes = 2048;
 
  private:
   struct Bank {
     std::int64_t row = -1;
-    std::int64_t epoch = 0;                    // refreshes before the last activate
+    std::int64_t epoch = 0;  // refreshes before the last activate
     Picoseconds activated{-1'000'000'000'000}, column_done{-1'000'000'000'000};
     Picoseconds written{-1'000'000'000'000};
   };
@@ -83,9 +88,8 @@ class HbmChannel {
   Picoseconds refresh_offset_;
   std::vector<Bank> banks_;
   std::vector<Picoseconds> group_free_;
-  Picoseconds bus_free_, last_activate_{-1'000'000'000'000};
+  Picoseconds bus_free_, activate_free_;
   std::int64_t waiting_bytes_ = 0;
-  int waiting_ = 0;
   Counters counters_;
 };
 

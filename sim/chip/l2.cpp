@@ -1,6 +1,9 @@
 #include "sim/chip/l2.h"
 
 #include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
 
 namespace tessera {
 namespace {
@@ -20,6 +23,50 @@ std::uint64_t mask_of(int first, int count) {
 
 int popcount(std::uint64_t x) { return __builtin_popcountll(x); }
 
+/// Shapes (rows, columns in elements) of the boxes that a section's kernels move of one tensor.
+using Boxes = std::set<std::pair<std::int64_t, std::int64_t>>;
+
+std::vector<Boxes> boxes_of(const Section& section) {
+  std::vector<Boxes> boxes(section.tensors.size());
+  for (const Kernel& kernel : section.kernels) {
+    for (const Role& role : kernel.roles) {
+      for (const Instruction& instruction : role.code) {
+        if (const auto* load = std::get_if<Load>(&instruction)) {
+          boxes[load->tensor].insert({load->gather ? 1 : load->rows, load->cols});
+        } else if (const auto* store = std::get_if<Store>(&instruction)) {
+          boxes[store->tensor].insert({store->rows, store->cols});
+        }
+      }
+    }
+  }
+  return boxes;
+}
+
+/// log2 of the rows of the segments in which `boxes` touch the fewest segments per line moved; of
+/// equals the tallest.
+int best_row_shift(const Boxes& boxes, const Tensor& tensor, int line_bytes) {
+  int tallest = 0;
+  while (tallest < 6 && (1LL << tallest) < tensor.rows) ++tallest;
+  int best = tallest;
+  double least = 1e300;
+  for (int shift = tallest; shift >= 0; --shift) {
+    double touched = 0;
+    for (const auto& [box_rows, box_cols] : boxes) {
+      const auto rows = static_cast<double>(std::min(box_rows, tensor.rows));
+      const auto lines = static_cast<double>(
+          ceil_div(bytes(tensor.format, std::min(box_cols, tensor.cols)).value, line_bytes));
+      const double tall = std::ceil(rows / static_cast<double>(1LL << shift));
+      const double wide = std::ceil(lines / static_cast<double>(lines_per_segment >> shift));
+      touched += tall * wide / (rows * lines);
+    }
+    if (touched < least) {
+      least = touched;
+      best = shift;
+    }
+  }
+  return best;
+}
+
 }  // namespace
 
 L2::L2(const ChipConfig& chip, MemoryPort& memory)
@@ -37,7 +84,12 @@ L2::L2(const ChipConfig& chip, MemoryPort& memory)
     return BandwidthCalendar(std::max(1, total / chip.l2.partitions));
   };
   for (int i = 0; i < chip.l2.partitions; ++i) {
-    partitions_.push_back({{}, {}, -1, -1, 0, share(chip.l2.read_bytes_per_cycle),
+    partitions_.push_back({{},
+                           {},
+                           -1,
+                           -1,
+                           0,
+                           share(chip.l2.read_bytes_per_cycle),
                            share(chip.l2.write_bytes_per_cycle),
                            BandwidthCalendar(std::max(1, chip.l2.link_bytes_per_cycle))});
   }
@@ -47,21 +99,26 @@ L2::L2(const ChipConfig& chip, MemoryPort& memory)
                       BandwidthCalendar(chip.noc.core_write_bytes_per_cycle));
 }
 
-void L2::attach(const std::vector<Tensor>& tensors) {
-  for (const Tensor& tensor : tensors) {
+void L2::attach(const Section& section) {
+  const std::vector<Tensor>& tensors = section.tensors;
+  const std::vector<Boxes> boxes = boxes_of(section);
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& tensor = tensors[i];
     TensorMap map;
     map.address = tensor.address;
     map.rows = tensor.rows;
     map.cols = tensor.cols;
     map.element_bits = bits(tensor.format);
     map.lines_per_row = ceil_div(tensor.cols * map.element_bits, 8 * line_bytes_);
-    while (map.row_shift < 6 && (1LL << map.row_shift) < tensor.rows) ++map.row_shift;
+    map.row_shift = best_row_shift(boxes[i], tensor, line_bytes_);
     const std::int64_t lines_wide = lines_per_segment >> map.row_shift;
     map.segments_per_row = ceil_div(map.lines_per_row, lines_wide);
     map.segments = map.segments_per_row * ceil_div(tensor.rows, 1LL << map.row_shift);
     map.slot.resize(partitions_.size());
     tensors_.push_back(std::move(map));
   }
+  // What does not fit was written back before the section starts.
+  attaching_ = true;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     if (!tensors[i].warm) continue;
     visit(tensors_[i], 0, 0, tensors[i].rows, tensors[i].cols,
@@ -70,11 +127,12 @@ void L2::attach(const std::vector<Tensor>& tensors) {
             const int p = home(map.address + index * lines_per_segment * line_bytes_);
             Segment& segment = install(Cycles(0), p, static_cast<int>(i), map, index);
             segment.valid = segment.dirty = lines;
-            add_lines(Cycles(0), p, map.slot[static_cast<std::size_t>(p)][static_cast<std::size_t>(index)],
+            add_lines(Cycles(0), p,
+                      map.slot[static_cast<std::size_t>(p)][static_cast<std::size_t>(index)],
                       count);
           });
   }
-  counters_ = Counters{};
+  attaching_ = false;
 }
 
 template <class Visit>
@@ -109,16 +167,18 @@ void L2::visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::in
 }
 
 int L2::home(std::int64_t address) const {
-  return partitions_.size() == 1
-             ? 0
-             : static_cast<int>(mix(static_cast<std::uint64_t>(address) >> 13) % partitions_.size());
+  return partitions_.size() == 1 ? 0
+                                 : static_cast<int>(mix(static_cast<std::uint64_t>(address) >> 13) %
+                                                    partitions_.size());
 }
 
 L2::Segment* L2::find(int partition, TensorMap& map, std::int64_t index) {
   const auto& slots = map.slot[static_cast<std::size_t>(partition)];
   if (slots.empty()) return nullptr;
   const std::int32_t slot = slots[static_cast<std::size_t>(index)];
-  return slot < 0 ? nullptr : &partitions_[static_cast<std::size_t>(partition)].segments[static_cast<std::size_t>(slot)];
+  return slot < 0 ? nullptr
+                  : &partitions_[static_cast<std::size_t>(partition)]
+                         .segments[static_cast<std::size_t>(slot)];
 }
 
 void L2::unlink(Partition& p, std::int32_t slot) {
@@ -164,13 +224,14 @@ L2::Segment& L2::install(Cycles, int partition, int tensor, TensorMap& map, std:
 void L2::evict(Cycles now, int partition, std::int32_t slot) {
   Partition& p = partitions_[static_cast<std::size_t>(partition)];
   Segment& s = p.segments[static_cast<std::size_t>(slot)];
-  if (s.dirty != 0) {
+  if (s.dirty != 0 && !attaching_) {
     const std::int64_t bytes = static_cast<std::int64_t>(popcount(s.dirty)) * line_bytes_;
     memory_.write(now + to_memory_, s.address, bytes);
     counters_.hbm_write_bytes += bytes;
   }
   p.lines -= popcount(s.valid);
-  tensors_[static_cast<std::size_t>(s.map)].slot[static_cast<std::size_t>(partition)][static_cast<std::size_t>(s.index)] = -1;
+  tensors_[static_cast<std::size_t>(s.map)]
+      .slot[static_cast<std::size_t>(partition)][static_cast<std::size_t>(s.index)] = -1;
   unlink(p, slot);
   p.free.push_back(slot);
 }
@@ -212,7 +273,8 @@ void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std:
   if (segment != nullptr && (segment->valid & lines) != 0) {
     missing = lines & ~segment->valid;
     if (from_hbm < segment->ready) from_hbm = segment->ready;
-    touch(near_part, map.slot[static_cast<std::size_t>(near_partition)][static_cast<std::size_t>(index)]);
+    touch(near_part,
+          map.slot[static_cast<std::size_t>(near_partition)][static_cast<std::size_t>(index)]);
   }
   Cycles fill_ready;
   if (missing != 0 && home_partition != near_partition) {
@@ -226,13 +288,15 @@ void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std:
     if (far != nullptr && (far->valid & missing) != 0) {
       missing &= ~far->valid;
       fill_ready = far->ready;
-      touch(home_part, map.slot[static_cast<std::size_t>(home_partition)][static_cast<std::size_t>(index)]);
+      touch(home_part,
+            map.slot[static_cast<std::size_t>(home_partition)][static_cast<std::size_t>(index)]);
     }
   }
   if (missing != 0) {
     const std::int64_t miss_bytes = count_of(missing) * line_bytes_;
     const int first = __builtin_ctzll(missing);
-    const Cycles filled = memory_.read(now + to_memory_, address + first * line_bytes_, miss_bytes) + to_memory_;
+    const Cycles filled =
+        memory_.read(now + to_memory_, address + first * line_bytes_, miss_bytes) + to_memory_;
     counters_.hbm_read_bytes += miss_bytes;
     if (fill_ready < filled) fill_ready = filled;
     Segment& fresh = install(now, home_partition, tensor, map, index);
@@ -240,7 +304,8 @@ void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std:
     fresh.valid |= missing;
     if (fresh.ready < filled) fresh.ready = filled;
     add_lines(now, home_partition,
-              map.slot[static_cast<std::size_t>(home_partition)][static_cast<std::size_t>(index)], added);
+              map.slot[static_cast<std::size_t>(home_partition)][static_cast<std::size_t>(index)],
+              added);
   }
   counters_.hit_bytes += bytes - count_of(missing) * line_bytes_;
   if (replicate_far_ && home_partition != near_partition) {
@@ -259,8 +324,7 @@ void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std:
 }
 
 L2Answer L2::finish(Cycles now, int core, std::int64_t bytes, Cycles from_l2, Cycles from_hbm) {
-  const Cycles port =
-      read_ports_[static_cast<std::size_t>(core)].book(now, bytes) + near_latency_;
+  const Cycles port = read_ports_[static_cast<std::size_t>(core)].book(now, bytes) + near_latency_;
   L2Answer answer;
   answer.bytes = bytes;
   answer.arrival = std::max({from_l2, from_hbm, port});
@@ -277,9 +341,10 @@ L2Answer L2::read(Cycles now, int core, int tensor, std::int64_t row, std::int64
   const TensorMap& map = tensors_[static_cast<std::size_t>(tensor)];
   L2Answer answer;
   Cycles from_l2, from_hbm;
-  visit(map, row, col, rows, cols, [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
-    read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
-  });
+  visit(map, row, col, rows, cols,
+        [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
+          read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
+        });
   return finish(now, core, answer.bytes, from_l2, from_hbm);
 }
 
@@ -291,34 +356,37 @@ L2Answer L2::gather(Cycles now, int core, int tensor, std::int64_t row, std::int
   for (std::int64_t r = row; r < row + rows; ++r) {
     const auto place = static_cast<std::int64_t>(mix(static_cast<std::uint64_t>(r) + 1) %
                                                  static_cast<std::uint64_t>(map.rows));
-    visit(map, place, col, 1, cols, [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
-      read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
-    });
+    visit(map, place, col, 1, cols,
+          [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
+            read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
+          });
   }
   return finish(now, core, answer.bytes, from_l2, from_hbm);
 }
 
 L2Written L2::write(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
-                 std::int64_t rows, std::int64_t cols, bool accumulate) {
+                    std::int64_t rows, std::int64_t cols, bool accumulate) {
   TensorMap& map = tensors_[static_cast<std::size_t>(tensor)];
   Cycles done;
   std::int64_t total = 0;
   const int near_partition = near(core);
-  visit(map, row, col, rows, cols, [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
-    const std::int64_t bytes = count * line_bytes_;
-    const int p = home(map.address + index * lines_per_segment * line_bytes_);
-    Partition& part = partitions_[static_cast<std::size_t>(p)];
-    Cycles end = part.write.book(now, accumulate ? 2 * bytes : bytes) + near_latency_;
-    if (p != near_partition) end = std::max(end, part.link.book(now, bytes) + far_latency_);
-    if (replicate_far_) drop_copies(p, map, index, lines);
-    Segment& segment = install(now, p, tensor, map, index);
-    const std::int64_t added = popcount(lines & ~segment.valid);
-    segment.valid |= lines;
-    segment.dirty |= lines;
-    add_lines(now, p, map.slot[static_cast<std::size_t>(p)][static_cast<std::size_t>(index)], added);
-    done = std::max(done, end);
-    total += bytes;
-  });
+  visit(map, row, col, rows, cols,
+        [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
+          const std::int64_t bytes = count * line_bytes_;
+          const int p = home(map.address + index * lines_per_segment * line_bytes_);
+          Partition& part = partitions_[static_cast<std::size_t>(p)];
+          Cycles end = part.write.book(now, accumulate ? 2 * bytes : bytes) + near_latency_;
+          if (p != near_partition) end = std::max(end, part.link.book(now, bytes) + far_latency_);
+          if (replicate_far_) drop_copies(p, map, index, lines);
+          Segment& segment = install(now, p, tensor, map, index);
+          const std::int64_t added = popcount(lines & ~segment.valid);
+          segment.valid |= lines;
+          segment.dirty |= lines;
+          add_lines(now, p, map.slot[static_cast<std::size_t>(p)][static_cast<std::size_t>(index)],
+                    added);
+          done = std::max(done, end);
+          total += bytes;
+        });
   counters_.write_bytes += total;
   const Cycles port = write_ports_[static_cast<std::size_t>(core)].book(now, total);
   return {port, std::max(done, port + near_latency_)};

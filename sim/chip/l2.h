@@ -3,19 +3,19 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/base/cause.h"
 #include "sim/chip/memory_port.h"
 #include "sim/chip/units.h"
 #include "sim/config/chip_config.h"
-#include "sim/report/result.h"
 #include "sim/trace/trace.h"
 
 namespace tessera {
 
 /// What a core gets for a box it asked of the L2.
 struct L2Answer {
-  Cycles arrival;            ///< last byte in the scratchpad
-  std::int64_t bytes = 0;    ///< fetched (the box clipped to the tensor)
-  Cause cause = Cause::l2;   ///< what took longest: hbm, l2 or noc
+  Cycles arrival;           ///< last byte in the scratchpad
+  std::int64_t bytes = 0;   ///< fetched (the box clipped to the tensor)
+  Cause cause = Cause::l2;  ///< what took longest: hbm, l2 or noc
 };
 
 /// When a written box has left the scratchpad, and when its last byte is in the cache.
@@ -26,8 +26,8 @@ struct L2Written {
 /// Second-level cache of `partitions` halves, each near its share of the cores.
 ///
 /// Unit of book-keeping: a segment, 64 lines of 128 B of one tensor with a valid and a dirty bit
-/// each. A tensor of at least 64 rows has segments of 64 rows x 1 line, so a GEMM tile of 64 rows x
-/// 128 B is one segment; a flatter tensor has 2^i rows x 2^(6-i) lines.
+/// each. Its shape, 2^i rows x 2^(6-i) lines, is the one in which the boxes the section's kernels move
+/// touch the fewest segments: 64 x 1 for a tensor read in GEMM tiles, 1 x 64 for one read in rows.
 ///
 /// Each segment has a home partition, chosen by a hash of its address. With `replicate_far` (A100,
 /// H100) data homed in the other partition is also kept in the near one, so that data shared by all
@@ -46,7 +46,7 @@ class L2 {
   L2(const ChipConfig& chip, MemoryPort& memory);
 
   /// Announces the tensors of a section; warm ones are installed, oldest first, as dirty lines.
-  void attach(const std::vector<Tensor>& tensors);
+  void attach(const Section& section);
 
   /// Box of tensor (row, col, rows x cols elements) for `core`; clipped at the tensor's edges.
   L2Answer read(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
@@ -58,11 +58,11 @@ class L2 {
   Cycles deliver(Cycles now, int core, std::int64_t bytes);
   /// Write of a box; `accumulate` reads and adds in the cache (atomic), which takes its pipe twice.
   L2Written write(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
-               std::int64_t rows, std::int64_t cols, bool accumulate);
+                  std::int64_t rows, std::int64_t cols, bool accumulate);
 
   struct Counters {
-    std::int64_t read_bytes = 0;   ///< asked by cores
-    std::int64_t hit_bytes = 0;    ///< of which some partition had
+    std::int64_t read_bytes = 0;  ///< asked by cores
+    std::int64_t hit_bytes = 0;   ///< of which some partition had
     std::int64_t write_bytes = 0;
     std::int64_t hbm_read_bytes = 0, hbm_write_bytes = 0;
   };
@@ -72,10 +72,10 @@ class L2 {
   struct Segment {
     std::uint64_t valid = 0, dirty = 0;
     std::int64_t address = 0;
-    Cycles ready;                 // of the latest fill
+    Cycles ready;  // of the latest fill
     std::int32_t newer = -1, older = -1;
-    std::int32_t map = -1;        // tensor
-    std::int32_t index = 0;       // segment of the tensor
+    std::int32_t map = -1;   // tensor
+    std::int32_t index = 0;  // segment of the tensor
   };
   struct Partition {
     std::vector<Segment> segments;
@@ -87,7 +87,7 @@ class L2 {
   struct TensorMap {
     std::int64_t address = 0, rows = 0, lines_per_row = 0;
     std::int64_t element_bits = 0;
-    int row_shift = 0;            // log2 of rows per segment
+    int row_shift = 0;  // log2 of rows per segment
     std::int64_t cols = 0;
     std::int64_t segments_per_row = 0, segments = 0;
     std::vector<std::vector<std::int32_t>> slot;  // [partition][segment] -> index in segments, -1
@@ -113,9 +113,10 @@ class L2 {
   MemoryPort& memory_;
   int line_bytes_;
   Cycles near_latency_, far_latency_;
-  Cycles to_memory_;              // core to memory controller, one way
+  Cycles to_memory_;  // core to memory controller, one way
   bool replicate_far_;
-  std::int64_t capacity_lines_;   // per partition
+  bool attaching_ = false;
+  std::int64_t capacity_lines_;  // per partition
   int cores_per_partition_;
   std::vector<Partition> partitions_;
   std::vector<TensorMap> tensors_;

@@ -20,8 +20,9 @@ CoreCycles Ledger::close(Cycles end) {
   for (const std::int64_t s : shared_) weight += s;
   // Proportional shares with the remainder carried forward sum exactly.
   for (std::size_t i = 0; i < cause_count && weight > 0; ++i) {
-    const auto part = static_cast<std::int64_t>(static_cast<double>(rest) *
-                                                (static_cast<double>(shared_[i]) / static_cast<double>(weight)));
+    const auto part =
+        static_cast<std::int64_t>(static_cast<double>(rest) *
+                                  (static_cast<double>(shared_[i]) / static_cast<double>(weight)));
     const std::int64_t given = shared_[i] == weight ? rest : std::min(part, rest);
     total_[i] += given;
     rest -= given;

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
+#include "sim/base/cause.h"
 #include "sim/base/units.h"
-#include "sim/report/result.h"
 
 namespace tessera {
 
@@ -42,7 +42,9 @@ class Ledger {
   CoreCycles close(Cycles end);
 
  private:
-  void charge(Cause cause, Cycles amount) { total_[static_cast<std::size_t>(cause)] += amount.value; }
+  void charge(Cause cause, Cycles amount) {
+    total_[static_cast<std::size_t>(cause)] += amount.value;
+  }
   void cover(Cycles start, Cycles end, Cause waited) {
     if (start > covered_) {
       charge(waited, start - covered_);

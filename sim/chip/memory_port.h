@@ -1,11 +1,11 @@
 #pragma once
 
-#include <tlm>
 #include <tlm_utils/simple_initiator_socket.h>
 
 #include <array>
 #include <cstdint>
 #include <systemc>
+#include <tlm>
 
 #include "sim/base/units.h"
 #include "sim/chip/simulation_time.h"

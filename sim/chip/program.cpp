@@ -17,7 +17,8 @@ std::int64_t resident(const Kernel& kernel, const ChipConfig& chip) {
     warps += role.copies * role.warps;
     registers += role.copies * role.warps * 32 * role.registers;
   }
-  const std::int64_t scratchpad = kernel.scratchpad_bytes + chip.scratchpad.reserved_per_block_bytes;
+  const std::int64_t scratchpad =
+      kernel.scratchpad_bytes + chip.scratchpad.reserved_per_block_bytes;
   std::int64_t blocks = chip.core.max_blocks;
   if (scratchpad > 0) blocks = std::min(blocks, chip.scratchpad.size_kib * 1024L / scratchpad);
   if (registers > 0) blocks = std::min(blocks, chip.core.registers / registers);
@@ -75,7 +76,8 @@ void Program::compile(const Role& role, const ChipConfig& chip) {
       step.c = compile(loop->step);
       open_loops.push_back(index);
     } else if (std::holds_alternative<End>(instruction)) {
-      if (open_loops.empty()) throw InputError("role " + role.name, "end without loop", "remove it");
+      if (open_loops.empty())
+        throw InputError("role " + role.name, "end without loop", "remove it");
       Step& begin = steps_[open_loops.back()];
       step = begin;
       step.opcode = Opcode::loop_next;
@@ -133,9 +135,10 @@ void Program::compile(const Role& role, const ChipConfig& chip) {
       step.x = store_wait->pending;
     } else if (const auto* mma = std::get_if<Mma>(&instruction)) {
       if (chip.tensor_core.flops_per_cycle(mma->format) == 0) {
-        throw InputError("kernel " + kernel_->name,
-                         fmt::format("{} has no tensor-core rate for {}", chip.name, name(mma->format)),
-                         "choose a precision the chip supports");
+        throw InputError(
+            "kernel " + kernel_->name,
+            fmt::format("{} has no tensor-core rate for {}", chip.name, name(mma->format)),
+            "choose a precision the chip supports");
       }
       const MmaCost cost = mma_cost(*mma, chip);
       step.opcode = Opcode::mma;
@@ -152,7 +155,7 @@ void Program::compile(const Role& role, const ChipConfig& chip) {
       step.opcode = Opcode::vector;
       step.occupancy = vector_occupancy(*vector, chip.vector_unit);
       step.busy = step.occupancy.duration();
-      step.cause = cost.is_epilogue                                 ? Cause::epilogue
+      step.cause = cost.is_epilogue                                ? Cause::epilogue
                    : step.occupancy.lanes < step.occupancy.special ? Cause::special_function
                                                                    : Cause::vector;
       step.amount = static_cast<std::int64_t>(

@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/base/cause.h"
 #include "sim/chip/units.h"
 #include "sim/config/chip_config.h"
-#include "sim/report/result.h"
 #include "sim/trace/trace.h"
 
 namespace tessera {
@@ -15,8 +15,24 @@ namespace tessera {
 class Program {
  public:
   enum class Opcode : std::uint8_t {
-    loop_begin, loop_next, let, raster, wait, arrive, expect, load, store, store_wait,
-    mma, mma_wait, vector, setup, signal, await_signal, collective, end,
+    loop_begin,
+    loop_next,
+    let,
+    raster,
+    wait,
+    arrive,
+    expect,
+    load,
+    store,
+    store_wait,
+    mma,
+    mma_wait,
+    vector,
+    setup,
+    signal,
+    await_signal,
+    collective,
+    end,
   };
   struct Expression {
     std::int64_t constant = 0;
@@ -26,10 +42,10 @@ class Program {
     Opcode opcode = Opcode::end;
     VarId var = 0, var2 = 0;
     LetOp let_op = LetOp::set;
-    bool cluster = false;            // arrive: remote; load: multicast
-    bool flag = false;               // load: gather; store: reduce
-    std::uint16_t object = 0;        // barrier or tensor
-    std::uint32_t jump = 0;          // loop_begin: past the end; loop_next: body
+    bool cluster = false;      // arrive: remote; load: multicast
+    bool flag = false;         // load: gather; store: reduce
+    std::uint16_t object = 0;  // barrier or tensor
+    std::uint32_t jump = 0;    // loop_begin: past the end; loop_next: body
     Expression a, b, c;
     std::int64_t x = 0, y = 0;       // box rows/cols, bytes, pending, group
     Cycles busy;                     // mma: arithmetic; vector: duration; setup, collective: time

@@ -38,8 +38,14 @@ bool is_shared(Program::Opcode opcode) {
 }  // namespace
 
 Sequencer::Sequencer(sc_core::sc_module_name name, int id, const ChipConfig& chip,
-                     const ClockDomain& clock, L2& l2, Arbiter& arbiter, CommandProcessor& processor)
-    : sc_module(name), id_(id), chip_(chip), clock_(clock), l2_(l2), arbiter_(arbiter),
+                     const ClockDomain& clock, L2& l2, Arbiter& arbiter,
+                     CommandProcessor& processor)
+    : sc_module(name),
+      id_(id),
+      chip_(chip),
+      clock_(clock),
+      l2_(l2),
+      arbiter_(arbiter),
       processor_(processor) {
   SC_METHOD(on_wake);
   sensitive << wake_;
@@ -50,7 +56,8 @@ void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
   program_ = &program;
   cores_ = std::move(cores);
   contexts_per_block_ = program.contexts().size();
-  const std::size_t groups = cores_.empty() ? 0 : static_cast<std::size_t>(program.resident_blocks());
+  const std::size_t groups =
+      cores_.empty() ? 0 : static_cast<std::size_t>(program.resident_blocks());
   groups_.assign(groups, Group{});
   blocks_.assign(groups * cores_.size(), Block{});
   contexts_.assign(blocks_.size() * contexts_per_block_, Context{});
@@ -87,8 +94,7 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
     }
     if (alone) block.core->ledger.idle_until(start, Cause::launch);
     for (std::size_t i = 0; i < contexts_per_block_; ++i) {
-      Context& context =
-          contexts_[(group * cores_.size() + rank) * contexts_per_block_ + i];
+      Context& context = contexts_[(group * cores_.size() + rank) * contexts_per_block_ + i];
       context.state = State::ready;
       context.time = start;
       context.shape = &program_->contexts()[i];
@@ -232,11 +238,13 @@ void Sequencer::run(Context& context, Cycles now) {
       }
       case Opcode::raster: {
         const std::int64_t index = program_->evaluate(step.a, v);
-        const std::int64_t rows = program_->evaluate(step.b, v), cols = program_->evaluate(step.c, v);
+        const std::int64_t rows = program_->evaluate(step.b, v),
+                           cols = program_->evaluate(step.c, v);
         const std::int64_t per_group = step.x * cols;
         if (per_group <= 0) throw SimulationError(context_name(context) + ": empty raster");
         const std::int64_t group = index / per_group, inside = index % per_group;
-        const std::int64_t height = std::max<std::int64_t>(1, std::min(step.x, rows - group * step.x));
+        const std::int64_t height =
+            std::max<std::int64_t>(1, std::min(step.x, rows - group * step.x));
         v[step.var] = group * step.x + inside % height;
         v[step.var2] = inside / height;
         ++context.pc;
@@ -372,16 +380,18 @@ Sequencer::Slot& Sequencer::slot_of(Block& block, std::uint16_t ring, std::int64
   return slots[static_cast<std::size_t>(phase) % slots.size()];
 }
 
-void Sequencer::arrive(Block& block, std::uint16_t ring, std::int64_t phase, Cycles when, Cause cause) {
+void Sequencer::arrive(Block& block, std::uint16_t ring, std::int64_t phase, Cycles when,
+                       Cause cause) {
   Slot& slot = slot_of(block, ring, phase);
   const auto slots = static_cast<std::int64_t>(block.rings[ring].slots.size());
   if (slot.completed != phase / slots) {
-    throw SimulationError(fmt::format(
-        "kernel {}: barrier {} of block {}: an arrival at phase {} while phase {} of its slot is not "
-        "complete (overrun: the slot was refilled before it was released)",
-        program_->kernel().name, program_->kernel().barriers[ring].name,
-        block.cluster * static_cast<std::int64_t>(cores_.size()) + block.rank, phase,
-        slot.completed * slots + phase % slots));
+    throw SimulationError(
+        fmt::format("kernel {}: barrier {} of block {}: an arrival at phase {} while phase {} of "
+                    "its slot is not "
+                    "complete (overrun: the slot was refilled before it was released)",
+                    program_->kernel().name, program_->kernel().barriers[ring].name,
+                    block.cluster * static_cast<std::int64_t>(cores_.size()) + block.rank, phase,
+                    slot.completed * slots + phase % slots));
   }
   ++slot.arrivals;
   if (slot.latest <= when) {
@@ -409,10 +419,13 @@ void Sequencer::complete_if_due(Block& block, std::uint16_t ring, std::int64_t p
   slot.cause = slot.latest_cause;
   slot.arrivals = 0;
   slot.latest = Cycles(0);
-  Context* const first = &contexts_[static_cast<std::size_t>(&block - blocks_.data()) * contexts_per_block_];
+  Context* const first =
+      &contexts_[static_cast<std::size_t>(&block - blocks_.data()) * contexts_per_block_];
   for (std::size_t i = 0; i < contexts_per_block_; ++i) {
     Context& waiting = first[i];
-    if (waiting.state != State::barrier || waiting.blocked_ring != ring || waiting.blocked_phase != phase) continue;
+    if (waiting.state != State::barrier || waiting.blocked_ring != ring ||
+        waiting.blocked_phase != phase)
+      continue;
     waiting.state = State::ready;
     if (slot.completion > waiting.time) {
       advance(waiting, slot.completion + Cycles(chip_.barrier.latency_cycles), slot.cause);
@@ -438,22 +451,23 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
       ++i;
     }
   }
-  if (!in_flight.empty() && core.in_flight_bytes + box_bytes > chip_.dma.max_outstanding_kib * 1024L) {
+  if (!in_flight.empty() &&
+      core.in_flight_bytes + box_bytes > chip_.dma.max_outstanding_kib * 1024L) {
     const auto earliest = std::min_element(in_flight.begin(), in_flight.end());
     advance(context, earliest->first, Cause::noc);
     return false;
   }
   const std::int64_t* v = context.variables;
   const std::int64_t row = program_->evaluate(step.a, v), col = program_->evaluate(step.b, v);
-  L2Answer answer = step.flag
-                        ? l2_.gather(now, core.id, step.object, row, col, step.x, step.y)
-                        : l2_.read(now, core.id, step.object, row, col, step.x, step.y);
+  L2Answer answer = step.flag ? l2_.gather(now, core.id, step.object, row, col, step.x, step.y)
+                              : l2_.read(now, core.id, step.object, row, col, step.x, step.y);
   const Cycles dma(chip_.dma.latency_cycles);
   in_flight.push_back({answer.arrival + dma, box_bytes});
   core.in_flight_bytes += box_bytes;
   Block& own = *context.block;
   if (!step.cluster) {
-    landed(own, context.expect_ring, context.expect_phase, box_bytes, answer.arrival + dma, answer.cause);
+    landed(own, context.expect_ring, context.expect_phase, box_bytes, answer.arrival + dma,
+           answer.cause);
     return true;
   }
   Block* const first = &blocks_[static_cast<std::size_t>(own.group) * cores_.size()];
@@ -462,7 +476,8 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
     if (&first[rank] != &own) {
       arrival = std::max(arrival, l2_.deliver(now, first[rank].core->id, answer.bytes));
     }
-    landed(first[rank], context.expect_ring, context.expect_phase, box_bytes, arrival + dma, answer.cause);
+    landed(first[rank], context.expect_ring, context.expect_phase, box_bytes, arrival + dma,
+           answer.cause);
   }
   return true;
 }
@@ -484,7 +499,9 @@ void Sequencer::end_context(Context& context) {
 
 void Sequencer::flag_raised(std::int64_t flag, std::int64_t count, Cycles when, Cycles now) {
   for (Context& context : contexts_) {
-    if (context.state != State::flag || context.blocked_flag != flag || context.blocked_count > count) continue;
+    if (context.state != State::flag || context.blocked_flag != flag ||
+        context.blocked_count > count)
+      continue;
     context.state = State::ready;
     advance(context, when, Cause::barrier);
     ++context.pc;
@@ -508,11 +525,12 @@ void Sequencer::explain(std::vector<std::string>& lines) const {
           "{} has waited since cycle {} for phase {} of barrier {}: {} of {} arrivals, {} bytes "
           "announced and not landed",
           context_name(c), c.blocked_since.value, c.blocked_phase,
-          program_->kernel().barriers[c.blocked_ring].name, slot.arrivals, ring.arrivals, slot.bytes));
+          program_->kernel().barriers[c.blocked_ring].name, slot.arrivals, ring.arrivals,
+          slot.bytes));
     } else if (c.state == State::flag) {
-      lines.push_back(fmt::format("{} has waited since cycle {} for flag {} to reach {}: it is at {}",
-                                  context_name(c), c.blocked_since.value, c.blocked_flag,
-                                  c.blocked_count, processor_.flag(c.blocked_flag)));
+      lines.push_back(fmt::format(
+          "{} has waited since cycle {} for flag {} to reach {}: it is at {}", context_name(c),
+          c.blocked_since.value, c.blocked_flag, c.blocked_count, processor_.flag(c.blocked_flag)));
     }
   }
 }

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <systemc>
-
 #include <cstdint>
 #include <string>
+#include <systemc>
 #include <vector>
 
 #include "sim/chip/l2.h"
@@ -65,11 +64,11 @@ class Sequencer : public sc_core::sc_module {
   const Counters& counters() const { return counters_; }
 
  private:
-  struct Slot {                        // of a barrier ring
-    std::int64_t completed = 0;        // phases
-    std::int64_t arrivals = 0;         // of the phase in progress
-    std::int64_t bytes = 0;            // announced minus landed
-    Cycles latest, completion;         // of the phase in progress; of the last complete one
+  struct Slot {                  // of a barrier ring
+    std::int64_t completed = 0;  // phases
+    std::int64_t arrivals = 0;   // of the phase in progress
+    std::int64_t bytes = 0;      // announced minus landed
+    Cycles latest, completion;   // of the phase in progress; of the last complete one
     Cause latest_cause = Cause::barrier, cause = Cause::barrier;
   };
   struct Ring {
@@ -79,10 +78,10 @@ class Sequencer : public sc_core::sc_module {
   };
   struct Block {
     std::int64_t cluster = -1, rank = 0;
-    int group = 0;                     // resident cluster slot
+    int group = 0;  // resident cluster slot
     CoreUnits* core = nullptr;
     std::vector<Ring> rings;
-    int running = 0;                   // contexts not ended
+    int running = 0;  // contexts not ended
     Cycles end;
   };
   enum class State : std::uint8_t { idle, ready, barrier, flag, done };
@@ -93,15 +92,15 @@ class Sequencer : public sc_core::sc_module {
     const Program::Context* shape = nullptr;
     Block* block = nullptr;
     std::int64_t variables[max_variables] = {};
-    std::vector<std::int64_t> waits, arrives;     // next phase per ring
+    std::vector<std::int64_t> waits, arrives;  // next phase per ring
     std::int64_t expect_phase = -1;
     std::uint16_t expect_ring = 0;
-    std::vector<Cycles> mma;                      // completion times, oldest first from mma_done
+    std::vector<Cycles> mma;  // completion times, oldest first from mma_done
     std::size_t mma_done = 0;
-    std::vector<Cycles> stores;                   // left the scratchpad
+    std::vector<Cycles> stores;  // left the scratchpad
     std::size_t stores_done = 0;
-    Cycles last_store;                            // visible in L2
-    Cause waited = Cause::launch;                 // longest wait since the last busy interval
+    Cycles last_store;             // visible in L2
+    Cause waited = Cause::launch;  // longest wait since the last busy interval
     std::int64_t waited_cycles = 0;
     Cycles blocked_since;
     std::uint16_t blocked_ring = 0;
@@ -113,7 +112,8 @@ class Sequencer : public sc_core::sc_module {
   void run(Context& context, Cycles now);
   void advance(Context& context, Cycles to, Cause cause);
   void arrive(Block& block, std::uint16_t ring, std::int64_t phase, Cycles when, Cause cause);
-  void landed(Block& block, std::uint16_t ring, std::int64_t phase, std::int64_t bytes, Cycles when, Cause cause);
+  void landed(Block& block, std::uint16_t ring, std::int64_t phase, std::int64_t bytes, Cycles when,
+              Cause cause);
   void complete_if_due(Block& block, std::uint16_t ring, std::int64_t phase, Slot& slot);
   Slot& slot_of(Block& block, std::uint16_t ring, std::int64_t phase);
   bool try_load(Context& context, const Program::Step& step, Cycles now);
@@ -129,20 +129,20 @@ class Sequencer : public sc_core::sc_module {
   Arbiter& arbiter_;
   CommandProcessor& processor_;
   sc_core::sc_event wake_;
-  Cycles wake_at_;                     // pending notification
+  Cycles wake_at_;  // pending notification
   bool wake_pending_ = false;
   const Program* program_ = nullptr;
   std::vector<CoreUnits*> cores_;
-  std::vector<Block> blocks_;          // [group * cluster + rank]
-  std::vector<Context> contexts_;      // [block * contexts per block + context]
+  std::vector<Block> blocks_;      // [group * cluster + rank]
+  std::vector<Context> contexts_;  // [block * contexts per block + context]
   std::size_t contexts_per_block_ = 0;
-  struct Group {                       // place for one resident cluster
+  struct Group {  // place for one resident cluster
     bool occupied = false, retiring = false;
-    Cycles retire_at;                  // when a finished cluster asks for the next
-    int running = 0;                   // blocks
+    Cycles retire_at;  // when a finished cluster asks for the next
+    int running = 0;   // blocks
   };
   std::vector<Group> groups_;
-  Cycles limit_;                       // of the current run(): time of the next other context
+  Cycles limit_;  // of the current run(): time of the next other context
   int active_clusters_ = 0;
   Counters counters_;
 };

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <systemc>
-
 #include <cstdint>
+#include <systemc>
 
 #include "sim/base/units.h"
 
@@ -18,15 +17,18 @@ class ClockDomain {
  public:
   /// mhz in [1, 1e5].
   explicit ClockDomain(double mhz)
-      : period_(static_cast<std::int64_t>(1e6 / mhz * static_cast<double>(1LL << fraction_bits) + 0.5)) {}
+      : period_(static_cast<std::int64_t>(1e6 / mhz * static_cast<double>(1LL << fraction_bits) +
+                                          0.5)) {}
 
   Picoseconds picoseconds(Cycles cycles) const {
     return Picoseconds(static_cast<std::int64_t>(
-        (static_cast<Wide>(cycles.value) * period_ + (Wide{1} << (fraction_bits - 1))) >> fraction_bits));
+        (static_cast<Wide>(cycles.value) * period_ + (Wide{1} << (fraction_bits - 1))) >>
+        fraction_bits));
   }
   /// First cycle that starts at or after `time`.
   Cycles cycles_after(Picoseconds time) const {
-    auto cycle = static_cast<std::int64_t>((static_cast<Wide>(time.value) << fraction_bits) / period_);
+    auto cycle =
+        static_cast<std::int64_t>((static_cast<Wide>(time.value) << fraction_bits) / period_);
     while (picoseconds(Cycles(cycle)) < time) ++cycle;
     return Cycles(cycle);
   }

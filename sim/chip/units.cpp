@@ -22,8 +22,9 @@ VectorOccupancy vector_occupancy(const Vector& work, const VectorUnitConfig& uni
     return static_cast<std::int64_t>(
         std::ceil(static_cast<double>(work.elements) * per_element / static_cast<double>(rate)));
   };
-  return {Cycles(cycles(cost.fma, unit.fma_per_cycle) + cycles(cost.convert, unit.convert_per_cycle)),
-          Cycles(cycles(cost.special, unit.special_per_cycle))};
+  return {
+      Cycles(cycles(cost.fma, unit.fma_per_cycle) + cycles(cost.convert, unit.convert_per_cycle)),
+      Cycles(cycles(cost.special, unit.special_per_cycle))};
 }
 
 }  // namespace tessera

@@ -39,7 +39,8 @@ class BandwidthCalendar {
 
 /// Time of one matrix multiply-accumulate on an idle tensor core.
 ///   arithmetic = ceil(2 m n k / rate(format))
-///   operands   = ceil(bytes(B) [+ bytes(A) unless it is in registers] / scratchpad bytes per cycle)
+///   operands   = ceil(bytes(B) [+ bytes(A) unless it is in registers] / scratchpad bytes per
+///   cycle)
 /// A unit that streams operands from the scratchpad (wgmma) takes the larger; what exceeds the
 /// arithmetic is charged to the scratchpad. One that reads registers (mma.sync) is fed by loads
 /// that are separate instructions of the same bandwidth: the same maximum holds, with A included.
@@ -53,8 +54,8 @@ MmaCost mma_cost(const Mma& mma, const ChipConfig& chip);
 
 /// Time of vector work on an idle vector unit: each pipe is busy for its own operations, the
 /// instruction ends when the longest does.
-///   lanes   = ceil((elements * fma) / fma_per_cycle) + ceil(elements * convert / convert_per_cycle)
-///   special = ceil(elements * special / special_per_cycle)
+///   lanes   = ceil((elements * fma) / fma_per_cycle) + ceil(elements * convert /
+///   convert_per_cycle) special = ceil(elements * special / special_per_cycle)
 /// Conversions issue to the lanes' ports, so the two add; the special-function unit runs beside.
 struct VectorOccupancy {
   Cycles lanes, special;

@@ -34,7 +34,8 @@ struct TensorCoreConfig {
   int tf32_flops_per_cycle = 0;
   int fp8_flops_per_cycle = 0;  ///< e4m3 and e5m2
   int latency_cycles = 0;       ///< last operand to usable result of one instruction
-  int operands_from_scratchpad = 0;  ///< 1: B (and A) stream from the scratchpad (wgmma, tcgen05); 0: registers
+  int operands_from_scratchpad =
+      0;  ///< 1: B (and A) stream from the scratchpad (wgmma, tcgen05); 0: registers
 
   /// FLOP per cycle for operands of `format`; 0 if unsupported.
   int flops_per_cycle(Format format) const;
@@ -50,7 +51,7 @@ struct VectorUnitConfig {
 
 /// Software-managed memory of one core (shared memory).
 struct ScratchpadConfig {
-  int size_kib = 0;             ///< usable by blocks of one core
+  int size_kib = 0;  ///< usable by blocks of one core
   int bytes_per_cycle = 0;
   int latency_cycles = 0;
   int reserved_per_block_bytes = 0;
@@ -58,11 +59,11 @@ struct ScratchpadConfig {
 
 /// Copy engine of one core (TMA).
 struct DmaConfig {
-  int latency_cycles = 0;         ///< added to a plain load's latency
-  int issue_cycles = 0;           ///< interval between two requests
-  int max_outstanding_kib = 0;    ///< bytes in flight per core; beyond it requests wait
-  int max_box_rows = 256;         ///< largest box dimension in elements
-  int multicast = 0;              ///< 1: one L2 read may feed all blocks of a cluster
+  int latency_cycles = 0;       ///< added to a plain load's latency
+  int issue_cycles = 0;         ///< interval between two requests
+  int max_outstanding_kib = 0;  ///< bytes in flight per core; beyond it requests wait
+  int max_box_rows = 256;       ///< largest box dimension in elements
+  int multicast = 0;            ///< 1: one L2 read may feed all blocks of a cluster
 };
 
 /// Arrival/wait objects in the scratchpad (mbarrier).
@@ -82,28 +83,28 @@ struct L2Config {
   int size_mib = 0;
   int partitions = 1;
   int line_bytes = 128;
-  int read_bytes_per_cycle = 0;   ///< all partitions together
+  int read_bytes_per_cycle = 0;  ///< all partitions together
   int write_bytes_per_cycle = 0;
-  int link_bytes_per_cycle = 0;   ///< between partitions, each direction
-  int near_latency_cycles = 0;    ///< load to use, hit in the core's own partition
-  int far_latency_cycles = 0;     ///< load to use, hit in another partition
-  int replicate_far = 0;          ///< 1: data homed far is also kept near (halves capacity for shared data)
+  int link_bytes_per_cycle = 0;  ///< between partitions, each direction
+  int near_latency_cycles = 0;   ///< load to use, hit in the core's own partition
+  int far_latency_cycles = 0;    ///< load to use, hit in another partition
+  int replicate_far = 0;  ///< 1: data homed far is also kept near (halves capacity for shared data)
 };
 
 /// DRAM stacks. Timings in nanoseconds; a command on a pseudo-channel sees its bank's state.
 struct HbmConfig {
   int size_gib = 0;
-  double bandwidth_gbps = 0;       ///< peak of all stacks, GB/s (10^9)
+  double bandwidth_gbps = 0;  ///< peak of all stacks, GB/s (10^9)
   int stacks = 0;
   int pseudo_channels_per_stack = 0;
-  int banks = 0;                   ///< per pseudo-channel
+  int banks = 0;  ///< per pseudo-channel
   int bank_groups = 0;
-  int row_bytes = 0;               ///< page of one bank of one pseudo-channel
+  int row_bytes = 0;  ///< page of one bank of one pseudo-channel
   int burst_bytes = 0;
-  int interleave_bytes = 0;        ///< consecutive bytes on one pseudo-channel
+  int interleave_bytes = 0;  ///< consecutive bytes on one pseudo-channel
   double trcd_ns = 0, trp_ns = 0, tras_ns = 0, tcl_ns = 0, tcwl_ns = 0;
-  double trrd_ns = 0;              ///< activate to activate, different banks
-  double tccd_l_bursts = 0;        ///< column to column, same bank group, in burst times
+  double trrd_ns = 0;        ///< activate to activate, different banks
+  double tccd_l_bursts = 0;  ///< column to column, same bank group, in burst times
   double twr_ns = 0, twtr_ns = 0, trtw_ns = 0, trtp_ns = 0;
   double trefi_ns = 0, trfc_ns = 0;
   int controller_latency_cycles = 0;  ///< L2 miss to memory controller and back, without the device
@@ -111,11 +112,11 @@ struct HbmConfig {
 
 /// Host and command processor.
 struct LaunchConfig {
-  double first_us = 0;            ///< host call to first kernel start (not part of graph time)
-  double gap_us = 0;              ///< end of a kernel to the start of the next in a graph
-  double overlap_us = 0;          ///< part of the gap hidden by programmatic dependent launch
-  int block_cycles = 0;           ///< between two block starts on one core
-  int setup_cycles = 0;           ///< block start to its first instruction
+  double first_us = 0;    ///< host call to first kernel start (not part of graph time)
+  double gap_us = 0;      ///< end of a kernel to the start of the next in a graph
+  double overlap_us = 0;  ///< part of the gap hidden by programmatic dependent launch
+  int block_cycles = 0;   ///< between two block starts on one core
+  int setup_cycles = 0;   ///< block start to its first instruction
 };
 
 /// Links to other chips.

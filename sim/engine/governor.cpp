@@ -33,8 +33,10 @@ double power_at(const std::vector<Estimate>& estimates, const ChipConfig& chip, 
     activity.l2_bytes = std::max(flops * width / flops_per_l2_byte, activity.hbm_bytes);
     activity.scratchpad_bytes = flops * width / flops_per_scratchpad_byte;
     energy += e.repeat * dynamic_energy_j(activity, chip.power, chip.clock, clock_mhz);
-    time += e.repeat * (roofline(e.op, chip, clock_mhz).us() / achieved_share +
-                        e.kernels * chip.launch.gap_us) * 1e-6;
+    time +=
+        e.repeat *
+        (roofline(e.op, chip, clock_mhz).us() / achieved_share + e.kernels * chip.launch.gap_us) *
+        1e-6;
   }
   return chip.power.idle_w + (time > 0 ? energy / time : 0);
 }
@@ -43,11 +45,13 @@ double power_at(const std::vector<Estimate>& estimates, const ChipConfig& chip, 
 
 double dynamic_energy_j(const Activity& a, const PowerConfig& power, const ClockConfig& clock,
                         double clock_mhz) {
-  const double core = a.fp16_flops * power.fp16_pj_per_flop + a.tf32_flops * power.tf32_pj_per_flop +
-                      a.fp8_flops * power.fp8_pj_per_flop + a.vector_flops * power.vector_pj_per_flop +
-                      a.scratchpad_bytes * power.scratchpad_pj_per_byte + a.l2_bytes * power.l2_pj_per_byte;
+  const double core =
+      a.fp16_flops * power.fp16_pj_per_flop + a.tf32_flops * power.tf32_pj_per_flop +
+      a.fp8_flops * power.fp8_pj_per_flop + a.vector_flops * power.vector_pj_per_flop +
+      a.scratchpad_bytes * power.scratchpad_pj_per_byte + a.l2_bytes * power.l2_pj_per_byte;
   return (core * std::pow(clock_mhz / clock.core_mhz, power.voltage_exponent) +
-          a.hbm_bytes * power.hbm_pj_per_byte) * 1e-12;
+          a.hbm_bytes * power.hbm_pj_per_byte) *
+         1e-12;
 }
 
 double sustained_clock_mhz(const Trace& trace, const ChipConfig& chip) {
@@ -61,7 +65,8 @@ double sustained_clock_mhz(const Trace& trace, const ChipConfig& chip) {
       estimates[first + static_cast<std::size_t>(kernel.op)].kernels += 1;
     }
   }
-  if (power_at(estimates, chip, chip.clock.core_mhz) <= chip.power.cap_w) return chip.clock.core_mhz;
+  if (power_at(estimates, chip, chip.clock.core_mhz) <= chip.power.cap_w)
+    return chip.clock.core_mhz;
   double low = chip.clock.min_mhz, high = chip.clock.core_mhz;
   while (high - low > 0.5) {
     const double middle = (low + high) / 2;

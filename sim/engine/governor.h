@@ -15,8 +15,8 @@ struct Activity {
 /// Dynamic energy in joules at `clock_mhz`:
 ///   E = sum(operations * pJ) * (clock / boost)^voltage_exponent + hbm_bytes * pJ
 /// The core's voltage falls with its clock; DRAM has its own supply.
-double dynamic_energy_j(const Activity& activity, const PowerConfig& power, const ClockConfig& clock,
-                        double clock_mhz);
+double dynamic_energy_j(const Activity& activity, const PowerConfig& power,
+                        const ClockConfig& clock, double clock_mhz);
 
 /// The clock a sustained run settles at: the highest in [clock.min_mhz, clock.core_mhz] for which
 ///   power.idle_w + E(clock) / T(clock) <= power.cap_w

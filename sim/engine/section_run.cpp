@@ -53,7 +53,8 @@ std::string simulate_section(const Section& section, const ChipConfig& config,
     const std::int64_t events = chip.arbiter().events();
     answer.push_back(static_cast<char>(Outcome::done));
     append(answer, &events, sizeof events);
-    for (const KernelRecord& record : chip.processor().records()) append(answer, &record, sizeof record);
+    for (const KernelRecord& record : chip.processor().records())
+      append(answer, &record, sizeof record);
   } catch (const InputError& error) {
     answer = std::string(1, static_cast<char>(Outcome::bad_input)) + error.what();
   } catch (const std::exception& error) {
@@ -72,7 +73,8 @@ struct Child {
 Child start(std::size_t job, const Section& section, const ChipConfig& chip,
             const SimulationOptions& options) {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) throw SimulationError(fmt::format("pipe: {}", std::strerror(errno)));
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    throw SimulationError(fmt::format("pipe: {}", std::strerror(errno)));
   const pid_t pid = fork();
   if (pid < 0) {
     close(ends[0]);
@@ -142,17 +144,20 @@ void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
       close(child.pipe);
       int status = 0;
       rusage usage{};
-      while (wait4(child.pid, &status, 0, &usage) < 0 && errno == EINTR) {}
+      while (wait4(child.pid, &status, 0, &usage) < 0 && errno == EINTR) {
+      }
       const bool answered = WIFEXITED(status) && WEXITSTATUS(status) == 0 && !child.answer.empty();
       if (!answered) {
-        failures.push_back({child.job, Outcome::failed,
-                            WIFSIGNALED(status)
-                                ? fmt::format("the simulation of section {} was killed by signal {}",
-                                              jobs[child.job].section->name, WTERMSIG(status))
-                                : fmt::format("the simulation of section {} ended without an answer",
-                                              jobs[child.job].section->name)});
+        failures.push_back(
+            {child.job, Outcome::failed,
+             WIFSIGNALED(status)
+                 ? fmt::format("the simulation of section {} was killed by signal {}",
+                               jobs[child.job].section->name, WTERMSIG(status))
+                 : fmt::format("the simulation of section {} ended without an answer",
+                               jobs[child.job].section->name)});
       } else if (child.answer[0] != static_cast<char>(Outcome::done)) {
-        failures.push_back({child.job, static_cast<Outcome>(child.answer[0]), child.answer.substr(1)});
+        failures.push_back(
+            {child.job, static_cast<Outcome>(child.answer[0]), child.answer.substr(1)});
       } else {
         jobs[child.job].record = parse(child);
         jobs[child.job].record.peak_rss_bytes = usage.ru_maxrss * 1024;
@@ -160,8 +165,9 @@ void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
     }
   }
   if (failures.empty()) return;
-  const Failure& first = *std::min_element(
-      failures.begin(), failures.end(), [](const Failure& a, const Failure& b) { return a.job < b.job; });
+  const Failure& first =
+      *std::min_element(failures.begin(), failures.end(),
+                        [](const Failure& a, const Failure& b) { return a.job < b.job; });
   if (first.outcome == Outcome::bad_input) throw InputError("", first.text, "");
   throw SimulationError(first.text);
 }

@@ -26,7 +26,8 @@ Bound bound_of(const CoreCycles& charged) {
       {Bound::l2, at(Cause::l2)},
       {Bound::noc, at(Cause::noc)},
       {Bound::link, at(Cause::link)},
-      {Bound::latency, at(Cause::barrier) + at(Cause::pipeline) + at(Cause::launch) + at(Cause::idle)},
+      {Bound::latency,
+       at(Cause::barrier) + at(Cause::pipeline) + at(Cause::launch) + at(Cause::idle)},
   };
   return std::max_element(std::begin(groups), std::end(groups),
                           [](const auto& a, const auto& b) { return a.second < b.second; })
@@ -45,7 +46,8 @@ double energy_of(const KernelRecord& record, const OpRecord& op, const ChipConfi
   activity.l2_bytes = static_cast<double>(record.l2.read_bytes + record.l2.write_bytes);
   activity.hbm_bytes = static_cast<double>(record.l2.hbm_read_bytes + record.l2.hbm_write_bytes);
   const double seconds = static_cast<double>(record.cycles.value) / (clock_mhz * 1e6);
-  return dynamic_energy_j(activity, chip.power, chip.clock, clock_mhz) + chip.power.idle_w * seconds;
+  return dynamic_energy_j(activity, chip.power, chip.clock, clock_mhz) +
+         chip.power.idle_w * seconds;
 }
 
 void append_ops(RunResult& result, const Section& section, const SectionRecord& record,
@@ -84,7 +86,8 @@ void check(const Trace& trace) {
   for (const Section& section : trace.sections) {
     for (const Kernel& kernel : section.kernels) {
       if (kernel.op < 0 || kernel.op >= static_cast<std::int64_t>(section.ops.size())) {
-        throw InputError("kernel " + kernel.name, fmt::format("operation {} of {}", kernel.op, section.ops.size()),
+        throw InputError("kernel " + kernel.name,
+                         fmt::format("operation {} of {}", kernel.op, section.ops.size()),
                          "an index into the section's operations");
       }
     }
@@ -144,8 +147,8 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
   for (const auto& [format, flops] : flops_of_format) {
     if (flops > flops_of_format[dominant]) dominant = format;
   }
-  result.peak_flops_per_cycle = static_cast<double>(chip.core.count) *
-                                chip.tensor_core.flops_per_cycle(dominant);
+  result.peak_flops_per_cycle =
+      static_cast<double>(chip.core.count) * chip.tensor_core.flops_per_cycle(dominant);
   double energy = 0, seconds = 0;
   for (const OpResult& op : result.ops) {
     energy += op.energy_j * static_cast<double>(op.repeat);
@@ -154,20 +157,24 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
   result.power_w = seconds > 0 ? energy / seconds : 0;
   result.digest = content_digest(digest(trace) + canonical_text(clocked));
   if (result.reused_sections > 0) {
-    result.notes.push_back(fmt::format("{} of {} sections took the result of an identical one (--no-reuse simulates all)",
-                                       result.reused_sections, result.reused_sections + result.simulated_sections));
+    result.notes.push_back(fmt::format(
+        "{} of {} sections took the result of an identical one (--no-reuse simulates all)",
+        result.reused_sections, result.reused_sections + result.simulated_sections));
   }
   if (result.clock_mhz < chip.clock.core_mhz && options.clock_mhz <= 0) {
-    result.notes.push_back(fmt::format("the {:.0f} W power cap holds the clock at {:.0f} MHz (boost: {:.0f})",
-                                       chip.power.cap_w, result.clock_mhz, chip.clock.core_mhz));
+    result.notes.push_back(
+        fmt::format("the {:.0f} W power cap holds the clock at {:.0f} MHz (boost: {:.0f})",
+                    chip.power.cap_w, result.clock_mhz, chip.clock.core_mhz));
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   result.simulator.peak_rss_bytes = usage.ru_maxrss * 1024;
   for (const SectionJob& job : jobs) {
     result.simulator.events += job.record.events;
-    result.simulator.peak_rss_bytes = std::max(result.simulator.peak_rss_bytes, job.record.peak_rss_bytes);
-    for (const KernelRecord& k : job.record.kernels) result.simulator.simulated_cycles += k.cycles.value;
+    result.simulator.peak_rss_bytes =
+        std::max(result.simulator.peak_rss_bytes, job.record.peak_rss_bytes);
+    for (const KernelRecord& k : job.record.kernels)
+      result.simulator.simulated_cycles += k.cycles.value;
   }
   result.simulator.wall_s =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();

@@ -27,6 +27,7 @@ struct SimulationOptions {
 /// elaborates once per process), so the caller's process stays free of simulation state.
 /// Throws InputError if the trace asks for what the chip does not have, SimulationError with who
 /// waits for whom on a deadlock, or if a child dies.
-RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationOptions& options = {});
+RunResult simulate(const Trace& trace, const ChipConfig& chip,
+                   const SimulationOptions& options = {});
 
 }  // namespace tessera

@@ -6,33 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/base/cause.h"
 #include "sim/base/units.h"
 
 namespace tessera {
-
-/// Where a core-cycle went: every cycle of every core is charged to exactly one.
-enum class Cause : std::uint8_t {
-  tensor_core,       ///< tensor core multiplying
-  scratchpad,        ///< tensor core waiting for operands from the scratchpad
-  vector,            ///< FP32 lanes or converters busy, tensor core idle
-  special_function,  ///< special-function unit busy, tensor core idle
-  epilogue,          ///< output tile being scaled, converted, stored
-  hbm,               ///< waiting for data from DRAM
-  l2,                ///< waiting for data from L2
-  noc,               ///< waiting for the core's network port
-  barrier,           ///< waiting for another context or core
-  pipeline,          ///< latency of dependent instructions: fill and drain
-  link,              ///< waiting for other chips
-  launch,            ///< kernel launch and block start
-  idle,              ///< no block to run: too few tiles, or the tail of the last wave
-};
-constexpr std::size_t cause_count = 13;
-/// The JSON key, e.g. "tensor_core".
-std::string_view name(Cause cause);
-/// One sentence for the glossary.
-std::string_view meaning(Cause cause);
-
-using CoreCycles = std::array<std::int64_t, cause_count>;
 
 enum class Bound : std::uint8_t { compute, hbm, l2, noc, latency, link };
 std::string_view name(Bound bound);
@@ -40,16 +17,16 @@ std::string_view name(Bound bound);
 /// What one operation did, summed over its kernels, for one execution.
 struct OpResult {
   std::string name, kind, precision;
-  std::int64_t repeat = 1;        ///< times this result counts in the run's totals
-  Cycles cycles;                  ///< launch gap included
-  Flops flops;                    ///< on the tensor core, or on the vector unit if it has none
+  std::int64_t repeat = 1;  ///< times this result counts in the run's totals
+  Cycles cycles;            ///< launch gap included
+  Flops flops;              ///< on the tensor core, or on the vector unit if it has none
   Flops tensor_flops, vector_flops;
   Bytes hbm_read, hbm_write;
-  Bytes l2_read, l2_hit;          ///< read from L2 by the cores; of which it had
-  Bytes scratchpad_bytes;         ///< read by the tensor core
-  CoreCycles core_cycles{};       ///< sums to cycles * cores
-  double roofline_us = 0;         ///< time at the bound: max(flops/peak, compulsory bytes/bandwidth)
-  Bound bound = Bound::latency;   ///< what the simulated time was spent on most
+  Bytes l2_read, l2_hit;         ///< read from L2 by the cores; of which it had
+  Bytes scratchpad_bytes;        ///< read by the tensor core
+  CoreCycles core_cycles{};      ///< sums to cycles * cores
+  double roofline_us = 0;        ///< time at the bound: max(flops/peak, compulsory bytes/bandwidth)
+  Bound bound = Bound::latency;  ///< what the simulated time was spent on most
   double energy_j = 0;
 };
 
@@ -58,13 +35,13 @@ struct RunResult {
   std::string tool_version, chip, workload, digest;
   double clock_mhz = 0;
   int cores = 0;
-  double peak_flops_per_cycle = 0;      ///< of the chip, in the workload's dominant format
+  double peak_flops_per_cycle = 0;  ///< of the chip, in the workload's dominant format
   double hbm_peak_gbps = 0;
   std::vector<OpResult> ops;            ///< in execution order
   std::int64_t simulated_sections = 0;  ///< how many were simulated ...
   std::int64_t reused_sections = 0;     ///< ... and how many took an identical one's result
   double power_w = 0;
-  std::vector<std::string> notes;       ///< what the reader should know (reuse, oversubscription)
+  std::vector<std::string> notes;  ///< what the reader should know (reuse, oversubscription)
   struct Simulator {
     double wall_s = 0;
     std::int64_t events = 0;

@@ -40,7 +40,8 @@ struct Expr {
   std::vector<Term> terms;
 
   Expr() = default;
-  Expr(std::int64_t c) : constant(c) {}  // NOLINT(google-explicit-constructor): `box(0, 64)` reads well
+  Expr(std::int64_t c)
+      : constant(c) {}  // NOLINT(google-explicit-constructor): `box(0, 64)` reads well
   static Expr var(VarId v, std::int64_t coefficient = 1, std::int64_t constant = 0);
   bool operator==(const Expr& o) const { return constant == o.constant && terms == o.terms; }
 };
@@ -79,7 +80,8 @@ struct Raster {
 struct Wait {
   std::uint16_t barrier = 0;
 };
-/// Arrive at the context's next phase of a ring; `cluster`: at that ring of every block of the cluster.
+/// Arrive at the context's next phase of a ring; `cluster`: at that ring of every block of the
+/// cluster.
 struct Arrive {
   std::uint16_t barrier = 0;
   bool cluster = false;
@@ -130,21 +132,25 @@ struct MmaWait {
 
 /// What a vector instruction computes; costs per element in vector_functions().
 enum class VectorFunction : std::uint8_t {
-  softmax,        ///< online softmax of one score: max, scale-subtract, exp2, sum, convert
-  rescale,        ///< multiply an accumulator element
-  promote,        ///< add a tensor-core partial sum to an FP32 accumulator (scaled)
-  epilogue,       ///< scale and convert an output element, write it to the scratchpad
-  bias, residual, gelu, silu_mul, relu,
-  add,            ///< elementwise add
-  norm_statistics,///< sum (and sum of squares) of one element
-  norm_apply,     ///< normalise, scale and shift one element
-  exponential,    ///< exp2 of one element, plus a multiply-add
-  rotary,         ///< rotary position embedding of one element
-  amax,           ///< absolute maximum
-  quantise,       ///< scale, convert to a narrow format
-  convert,        ///< format conversion
-  combine,        ///< weigh and add one partial result
-  move,           ///< register move (transpose, gather)
+  softmax,   ///< online softmax of one score: max, scale-subtract, exp2, sum, convert
+  rescale,   ///< multiply an accumulator element
+  promote,   ///< add a tensor-core partial sum to an FP32 accumulator (scaled)
+  epilogue,  ///< scale and convert an output element, write it to the scratchpad
+  bias,
+  residual,
+  gelu,
+  silu_mul,
+  relu,
+  add,              ///< elementwise add
+  norm_statistics,  ///< sum (and sum of squares) of one element
+  norm_apply,       ///< normalise, scale and shift one element
+  exponential,      ///< exp2 of one element, plus a multiply-add
+  rotary,           ///< rotary position embedding of one element
+  amax,             ///< absolute maximum
+  quantise,         ///< scale, convert to a narrow format
+  convert,          ///< format conversion
+  combine,          ///< weigh and add one partial result
+  move,             ///< register move (transpose, gather)
 };
 /// Cost of one element: operations on the FP32 lanes, the special-function unit and the converter.
 struct VectorCost {
@@ -185,8 +191,9 @@ struct Collective {
   std::int64_t bytes = 0;
 };
 
-using Instruction = std::variant<Loop, End, Let, Raster, Wait, Arrive, Expect, Load, Store, StoreWait,
-                                 Mma, MmaWait, Vector, Setup, Signal, AwaitSignal, Collective>;
+using Instruction =
+    std::variant<Loop, End, Let, Raster, Wait, Arrive, Expect, Load, Store, StoreWait, Mma, MmaWait,
+                 Vector, Setup, Signal, AwaitSignal, Collective>;
 
 // --- structure --------------------------------------------------------------------------------
 
@@ -201,9 +208,9 @@ struct Barrier {
 
 struct Role {
   std::string name;
-  std::int64_t copies = 1;     ///< contexts of this role per block
-  std::int64_t warps = 4;      ///< per copy
-  std::int64_t registers = 64; ///< per thread (32 threads a warp)
+  std::int64_t copies = 1;      ///< contexts of this role per block
+  std::int64_t warps = 4;       ///< per copy
+  std::int64_t registers = 64;  ///< per thread (32 threads a warp)
   std::vector<std::string> variables = {"cluster", "rank", "copy"};  ///< names by VarId
   std::vector<Instruction> code;
 };
@@ -217,20 +224,20 @@ struct Tensor {
   Format format = Format::bf16;
   std::int64_t rows = 0, cols = 0;
   TensorKind kind = TensorKind::activation;
-  bool warm = false;             ///< in L2 when the section starts (just written by its producer)
-  std::int64_t address = 0;      ///< of the first element; a multiple of 8 KiB
+  bool warm = false;         ///< in L2 when the section starts (just written by its producer)
+  std::int64_t address = 0;  ///< of the first element; a multiple of 8 KiB
 
   Bytes size() const { return bytes(format, rows * cols); }
 };
 
 struct Kernel {
   std::string name;
-  std::int64_t op = 0;           ///< index in Section::ops of the operation it works for
-  std::int64_t grid = 1;         ///< blocks; a multiple of cluster
+  std::int64_t op = 0;    ///< index in Section::ops of the operation it works for
+  std::int64_t grid = 1;  ///< blocks; a multiple of cluster
   std::int64_t cluster = 1;
   std::int64_t scratchpad_bytes = 0;  ///< per block
-  std::int64_t flags = 0;        ///< counters for Signal / AwaitSignal, zero at start
-  bool early_launch = false;     ///< programmatic dependent launch: hides launch.overlap_us of the gap
+  std::int64_t flags = 0;             ///< counters for Signal / AwaitSignal, zero at start
+  bool early_launch = false;  ///< programmatic dependent launch: hides launch.overlap_us of the gap
   std::vector<Barrier> barriers;
   std::vector<Role> roles;
 };
@@ -259,9 +266,9 @@ struct Section {
 struct Trace {
   static constexpr int format_version = 1;
   std::string tool_version;
-  std::string chip;              ///< name of the chip it was lowered for
-  std::string chip_digest;       ///< digest of that chip's configuration
-  std::string workload;          ///< as the user asked for it, one line
+  std::string chip;         ///< name of the chip it was lowered for
+  std::string chip_digest;  ///< digest of that chip's configuration
+  std::string workload;     ///< as the user asked for it, one line
   std::vector<Section> sections;
 };
 

@@ -6,7 +6,8 @@
 using namespace tessera;
 using namespace tessera::test;
 
-// The toy chip: 1 cycle = 1 ns, 1024 FLOP, 128 B of scratchpad, 64 lanes a cycle (configs/chips/toy.yaml).
+// The toy chip: 1 cycle = 1 ns, 1024 FLOP, 128 B of scratchpad, 64 lanes a cycle
+// (configs/chips/toy.yaml).
 
 TEST_CASE("a matrix multiply takes its arithmetic plus the tensor core's latency") {
   OneKernel k;
@@ -43,17 +44,18 @@ TEST_CASE("vector work takes the longer of lanes and special-function unit") {
   // softmax: 3 lane operations and half a conversion beside one exponential, 8 a cycle.
   exp.role("worker", {Vector{VectorFunction::softmax, 6400}});
   CHECK(exp.cycles(chip("toy")) == 800 + 4);
-  CHECK(exp.run(chip("toy")).ops[0].core_cycles[static_cast<std::size_t>(Cause::special_function)] == 800);
+  CHECK(
+      exp.run(chip("toy")).ops[0].core_cycles[static_cast<std::size_t>(Cause::special_function)] ==
+      800);
 }
 
 TEST_CASE("loops, lets and rasters steer without taking time") {
   OneKernel k;
   const VarId i = 3, j = 4, n = 5;
-  k.role("worker", {Let{n, LetOp::div, 7, 2},                       // 3
-                    Loop{i, 0, Expr::var(n), 1},                    // 3 rounds
-                    Raster{j, n, Expr::var(i), 2, 2, 1}, Let{n, LetOp::set, 3, 0},
-                    Setup{10}, End{},
-                    Loop{i, 5, 5, 1}, Setup{1000}, End{}});         // none
+  k.role("worker", {Let{n, LetOp::div, 7, 2},     // 3
+                    Loop{i, 0, Expr::var(n), 1},  // 3 rounds
+                    Raster{j, n, Expr::var(i), 2, 2, 1}, Let{n, LetOp::set, 3, 0}, Setup{10}, End{},
+                    Loop{i, 5, 5, 1}, Setup{1000}, End{}});  // none
   CHECK(k.cycles(chip("toy")) == 30);
 }
 
@@ -109,7 +111,8 @@ TEST_CASE("an edge box fetches only what the tensor has") {
 TEST_CASE("the copy engine holds back what exceeds its bytes in flight") {
   OneKernel k;
   k.tensor("x", 64, 128, true).barrier("full", 2, 1);
-  k.role("worker", {Expect{0, 8192}, Load{0, 0, 0, 64, 64}, Expect{0, 8192}, Load{0, 0, 64, 64, 64}, Wait{0}, Wait{0}});
+  k.role("worker", {Expect{0, 8192}, Load{0, 0, 0, 64, 64}, Expect{0, 8192}, Load{0, 0, 64, 64, 64},
+                    Wait{0}, Wait{0}});
   const std::int64_t both = k.cycles(chip("toy"));
   const std::int64_t one_at_a_time = k.cycles(chip("toy", {"dma.max_outstanding_kib=8"}));
   CHECK(both == 16384 / 64 + 200 + 100 + 20);
@@ -120,7 +123,8 @@ TEST_CASE("a producer fills a ring only as fast as its consumer releases it") {
   OneKernel k;
   const VarId i = 3;
   k.tensor("x", 64, 640, true).barrier("full", 1, 1).barrier("empty", 1, 1, true);
-  k.role("producer", {Loop{i, 0, 10, 1}, Wait{1}, Expect{0, 8192}, Load{0, 0, Expr::var(i, 64), 64, 64}, End{}});
+  k.role("producer", {Loop{i, 0, 10, 1}, Wait{1}, Expect{0, 8192},
+                      Load{0, 0, Expr::var(i, 64), 64, 64}, End{}});
   k.role("consumer", {Loop{i, 0, 10, 1}, Wait{0}, Mma{64, 64, 64}, MmaWait{0}, Arrive{1}, End{}});
   // One slot: every round is load (448), multiply (512 + 16) and the empty barrier (20), in turn.
   CHECK(k.cycles(chip("toy")) == 10 * (448 + 528) + 9 * 20);
@@ -162,7 +166,8 @@ TEST_CASE("an arrival that never comes is a deadlock that says who waits for who
   k.role("producer", {Arrive{0}}).role("consumer", {Wait{0}});
   CHECK_THROWS_AS(k.run(chip("toy")), SimulationError);
   CHECK_THROWS_WITH(k.run(chip("toy")), Catch::Contains("deadlock in kernel kernel") &&
-                                            Catch::Contains("consumer[0]") && Catch::Contains("barrier full") &&
+                                            Catch::Contains("consumer[0]") &&
+                                            Catch::Contains("barrier full") &&
                                             Catch::Contains("1 of 2 arrivals"));
 }
 
@@ -187,9 +192,11 @@ TEST_CASE("every core-cycle is charged to exactly one cause") {
   const VarId i = 3;
   k.tensor("x", 64, 640).tensor("y", 64, 64).barrier("full", 2, 1).barrier("empty", 2, 1, true);
   k.kernel().grid = 7;
-  k.role("producer", {Loop{i, 0, 10, 1}, Wait{1}, Expect{0, 8192}, Load{0, 0, Expr::var(i, 64), 64, 64}, End{}});
-  k.role("consumer", {Loop{i, 0, 10, 1}, Wait{0}, Mma{64, 64, 64}, MmaWait{0}, Arrive{1}, End{},
-                      Vector{VectorFunction::epilogue, 4096}, Store{1, 0, 0, 64, 64, true}, StoreWait{0}});
+  k.role("producer", {Loop{i, 0, 10, 1}, Wait{1}, Expect{0, 8192},
+                      Load{0, 0, Expr::var(i, 64), 64, 64}, End{}});
+  k.role("consumer",
+         {Loop{i, 0, 10, 1}, Wait{0}, Mma{64, 64, 64}, MmaWait{0}, Arrive{1}, End{},
+          Vector{VectorFunction::epilogue, 4096}, Store{1, 0, 0, 64, 64, true}, StoreWait{0}});
   const OpResult op = k.run(chip("toy")).ops[0];
   std::int64_t sum = 0;
   for (const std::int64_t cycles : op.core_cycles) {

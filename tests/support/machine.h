@@ -33,7 +33,8 @@ struct OneKernel {
   }
   Kernel& kernel() { return section.kernels.front(); }
 
-  OneKernel& tensor(const std::string& name, std::int64_t rows, std::int64_t cols, bool warm = false) {
+  OneKernel& tensor(const std::string& name, std::int64_t rows, std::int64_t cols,
+                    bool warm = false) {
     Tensor t;
     t.name = name;
     t.rows = rows;
