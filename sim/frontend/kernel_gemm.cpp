@@ -171,7 +171,7 @@ class GemmKernel {
           p_.groups > 1 || s_.tiles_m > 1 || s_.tiles_n > 1
               ? role.minimum("from", row, std::max<std::int64_t>(0, last + 1 - rows))
               : row;
-      role.gather(tensor, origin, k, rows, t_.tile_k);
+      role.gather(tensor, origin, k, rows, t_.tile_k, shared);
     } else if (shared) {
       role.multicast(tensor, row, k, rows, t_.tile_k);
     } else {

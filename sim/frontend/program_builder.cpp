@@ -24,11 +24,9 @@ VarId RoleBuilder::allocate(const std::string& name) {
         throw std::logic_error("role " + role_.name + " needs more than the language's variables");
       }
       role_.variables.push_back(unique);
-      live_.push_back(true);
-      return static_cast<VarId>(index);
     }
-    if (index >= live_.size() || !live_[index]) {
-      live_.resize(role_.variables.size(), false);
+    live_.resize(role_.variables.size(), false);
+    if (!live_[index]) {
       live_[index] = true;
       return static_cast<VarId>(index);
     }

@@ -91,8 +91,8 @@ class RoleBuilder {
     emit(Load{tensor, row, col, rows, cols, true, false});
   }
   void gather(std::uint16_t tensor, const Expr& row, const Expr& col, std::int64_t rows,
-              std::int64_t cols) {
-    emit(Load{tensor, row, col, rows, cols, false, true});
+              std::int64_t cols, bool of_cluster = false) {
+    emit(Load{tensor, row, col, rows, cols, of_cluster, true});
   }
   void store(std::uint16_t tensor, const Expr& row, const Expr& col, std::int64_t rows,
              std::int64_t cols) {
