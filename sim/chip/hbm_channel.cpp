@@ -102,7 +102,8 @@ Picoseconds HbmChannel::read(Picoseconds now, std::int64_t address, std::int64_t
   const Picoseconds column = after_refresh(std::max(opened, group_slot));
   // The earliest this request's data could follow on an idle device; a bank conflict of its own
   // delays it but not the bus.
-  const Picoseconds soonest = after_refresh(now) + (missed ? timing_.rcd : Picoseconds(0)) + timing_.cl;
+  const Picoseconds soonest =
+      after_refresh(now) + (missed ? timing_.rcd : Picoseconds(0)) + timing_.cl;
   bus_free_ = after_refresh(std::max(soonest, bus_free_)) + occupied;
   bank.column_done = column + occupied;
   counters_.read_bytes += size;

@@ -46,8 +46,8 @@ struct HbmTiming {
 ///   unloaded latency     = tRCD + tCL + transfer (closed row), tCL + transfer (open row)
 /// Address: | row | bank of the group | chunk of the row | bank group | byte of the chunk |, so
 /// that a stream goes round the bank groups and tCCD_L hides behind the other groups' transfers.
-/// Writes are posted: they collect and drain write_batch_bytes at a time, so the bus turns round once
-/// per batch.
+/// Writes are posted: they collect and drain write_batch_bytes at a time, so the bus turns round
+/// once per batch.
 class HbmChannel {
  public:
   /// `index` staggers the refresh of channels over tREFI / channels.

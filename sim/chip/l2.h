@@ -26,8 +26,9 @@ struct L2Written {
 /// Second-level cache of `partitions` halves, each near its share of the cores.
 ///
 /// Unit of book-keeping: a segment, 64 lines of 128 B of one tensor with a valid and a dirty bit
-/// each. Its shape, 2^i rows x 2^(6-i) lines, is the one in which the boxes the section's kernels move
-/// touch the fewest segments: 64 x 1 for a tensor read in GEMM tiles, 1 x 64 for one read in rows.
+/// each. Its shape, 2^i rows x 2^(6-i) lines, is the one in which the boxes the section's kernels
+/// move touch the fewest segments: 64 x 1 for a tensor read in GEMM tiles, 1 x 64 for one read in
+/// rows.
 ///
 /// Each segment has a home partition, chosen by a hash of its address. With `replicate_far` (A100,
 /// H100) data homed in the other partition is also kept in the near one, so that data shared by all

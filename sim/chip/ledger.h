@@ -23,12 +23,14 @@ class Ledger {
     *this = Ledger{};
     covered_ = opened_ = now;
   }
-  /// Tensor core busy [start, start + arithmetic + extra): extra = waiting for operands.
-  void tensor(Cycles start, Cycles arithmetic, Cycles extra, Cause waited) {
-    cover(start, start + arithmetic + extra, waited);
+  /// Tensor core occupied from `start` for its arithmetic, waiting for operands, and issue.
+  void tensor(Cycles start, Cycles arithmetic, Cycles operand_wait, Cycles issue, Cause waited) {
+    const Cycles occupied = arithmetic + operand_wait + issue;
+    cover(start, start + occupied, waited);
     charge(Cause::tensor_core, arithmetic);
-    charge(Cause::scratchpad, extra);
-    tensor_ += arithmetic + extra;
+    charge(Cause::scratchpad, operand_wait);
+    charge(Cause::pipeline, issue);
+    tensor_ += occupied;
   }
   /// Other units busy [start, end).
   void busy(Cycles start, Cycles end, Cause cause, Cause waited) {

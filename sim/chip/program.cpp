@@ -143,7 +143,8 @@ void Program::compile(const Role& role, const ChipConfig& chip) {
       const MmaCost cost = mma_cost(*mma, chip);
       step.opcode = Opcode::mma;
       step.busy = cost.arithmetic;
-      step.extra = cost.occupancy() - cost.arithmetic;
+      step.issue = cost.issue;
+      step.operand_wait = cost.occupancy() - cost.arithmetic - cost.issue;
       step.amount = 2 * mma->m * mma->n * mma->k;
       step.operand_bytes = cost.operand_bytes;
       step.format = mma->format;

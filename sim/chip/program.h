@@ -49,7 +49,8 @@ class Program {
     Expression a, b, c;
     std::int64_t x = 0, y = 0;       // box rows/cols, bytes, pending, group
     Cycles busy;                     // mma: arithmetic; vector: duration; setup, collective: time
-    Cycles extra;                    // mma: wait for operands beyond the arithmetic
+    Cycles operand_wait;             // mma: wait for operands beyond the arithmetic
+    Cycles issue;                    // mma
     VectorOccupancy occupancy;       // vector
     Cause cause = Cause::vector;     // vector
     std::int64_t amount = 0;         // mma: flops; vector: flops

@@ -314,8 +314,9 @@ void Sequencer::run(Context& context, Cycles now) {
         ++context.pc;
         break;
       case Opcode::mma: {
-        const Booking booking = core.tensor_core.book(context.time, step.busy + step.extra);
-        core.ledger.tensor(booking.start, step.busy, step.extra, context.waited);
+        const Booking booking =
+            core.tensor_core.book(context.time, step.busy + step.operand_wait + step.issue);
+        core.ledger.tensor(booking.start, step.busy, step.operand_wait, step.issue, context.waited);
         was_busy();
         context.mma.push_back(booking.end + Cycles(chip_.tensor_core.latency_cycles));
         counters_.tensor_flops += step.amount;

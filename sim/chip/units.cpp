@@ -7,6 +7,7 @@ namespace tessera {
 
 MmaCost mma_cost(const Mma& mma, const ChipConfig& chip) {
   MmaCost cost;
+  cost.issue = Cycles(chip.tensor_core.issue_cycles);
   const std::int64_t rate = chip.tensor_core.flops_per_cycle(mma.format);
   cost.arithmetic = Cycles(ceil_div(2 * mma.m * mma.n * mma.k, std::max<std::int64_t>(rate, 1)));
   std::int64_t elements = mma.n * mma.k;

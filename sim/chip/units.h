@@ -41,14 +41,15 @@ class BandwidthCalendar {
 ///   arithmetic = ceil(2 m n k / rate(format))
 ///   operands   = ceil(bytes(B) [+ bytes(A) unless it is in registers] / scratchpad bytes per
 ///   cycle)
+///   occupancy  = max(arithmetic, operands) + issue
 /// A unit that streams operands from the scratchpad (wgmma) takes the larger; what exceeds the
 /// arithmetic is charged to the scratchpad. One that reads registers (mma.sync) is fed by loads
 /// that are separate instructions of the same bandwidth: the same maximum holds, with A included.
 /// Source: H100 wgmma m64n256k16 every 128 cycles at 4096 FLOP/cycle, 128 B/cycle scratchpad.
 struct MmaCost {
-  Cycles arithmetic, operands;
+  Cycles arithmetic, operands, issue;
   std::int64_t operand_bytes = 0;
-  Cycles occupancy() const { return arithmetic < operands ? operands : arithmetic; }
+  Cycles occupancy() const { return (arithmetic < operands ? operands : arithmetic) + issue; }
 };
 MmaCost mma_cost(const Mma& mma, const ChipConfig& chip);
 

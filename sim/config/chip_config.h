@@ -33,6 +33,7 @@ struct TensorCoreConfig {
   int bf16_flops_per_cycle = 0;
   int tf32_flops_per_cycle = 0;
   int fp8_flops_per_cycle = 0;  ///< e4m3 and e5m2
+  int issue_cycles = 0;  ///< occupancy of one multiply beyond its arithmetic: fence, descriptors, fill
   int latency_cycles = 0;       ///< last operand to usable result of one instruction
   int operands_from_scratchpad =
       0;  ///< 1: B (and A) stream from the scratchpad (wgmma, tcgen05); 0: registers

@@ -99,6 +99,12 @@ std::vector<KeyInfo> build() {
           [](C& c) { return &c.tensor_core.fp8_flops_per_cycle; },
           "Dense rate of one core for e4m3 and e5m2; 0 = not supported.", kDatasheet)),
       integer(
+          "tensor_core.issue_cycles", "cycles", 0, kMaxCycles,
+          [](C& c) { return &c.tensor_core.issue_cycles; },
+          "Occupancy of one multiply of a trace beyond its arithmetic: fence, descriptors, pipeline "
+          "fill.",
+          "derived from profiled cycles of large vendor-library GEMMs"),
+      integer(
           "tensor_core.latency_cycles", "cycles", 0, kMaxCycles,
           [](C& c) { return &c.tensor_core.latency_cycles; },
           "Last operand to usable result of one matrix instruction.",

@@ -13,6 +13,8 @@ constexpr double achieved_share = 0.9;  // of the roofline, by a well-tuned kern
 // FLOP per byte of 16-bit operands for an output tile of 128 x 256: 2*128*256 / ((128+256)*2), and
 // for the two m64n256k16 instructions that read them from the scratchpad: 2*64*256 / ((64+256)*2).
 constexpr double flops_per_l2_byte = 85.3, flops_per_scratchpad_byte = 51.2;
+// Share of the L2 traffic of a GEMM larger than the L2 that comes from memory.
+constexpr double gemm_miss_share = 0.1;
 
 struct Estimate {
   OpRecord op;
@@ -29,8 +31,11 @@ double power_at(const std::vector<Estimate>& estimates, const ChipConfig& chip, 
      : e.op.format == Format::tf32                              ? activity.tf32_flops
                                                                 : activity.fp16_flops) = flops;
     activity.vector_flops = static_cast<double>(e.op.vector_flops.value);
-    activity.hbm_bytes = static_cast<double>((e.op.compulsory_read + e.op.compulsory_write).value);
-    activity.l2_bytes = std::max(flops * width / flops_per_l2_byte, activity.hbm_bytes);
+    const auto compulsory =
+        static_cast<double>((e.op.compulsory_read + e.op.compulsory_write).value);
+    activity.l2_bytes = std::max(flops * width / flops_per_l2_byte, compulsory);
+    activity.hbm_bytes =
+        std::max(e.op.kind == "attention" ? 0 : gemm_miss_share * activity.l2_bytes, compulsory);
     activity.scratchpad_bytes = flops * width / flops_per_scratchpad_byte;
     energy += e.repeat * dynamic_energy_j(activity, chip.power, chip.clock, clock_mhz);
     time +=

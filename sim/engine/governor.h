@@ -22,8 +22,9 @@ double dynamic_energy_j(const Activity& activity, const PowerConfig& power,
 ///   power.idle_w + E(clock) / T(clock) <= power.cap_w
 /// E and T are estimated per operation before the simulation, from its record: T = 1/0.9 of the
 /// roofline plus the launch gap, E from its FLOPs and compulsory bytes, with L2 and scratchpad
-/// traffic of a 128 x 256 output tile. Source of the behaviour: H100 SXM at 700 W runs dense bf16
-/// GEMM at 1560-1600 MHz instead of 1980 (docs/timing-model/power.md).
+/// traffic of a 128 x 256 output tile, a tenth of a GEMM's L2 traffic from memory. Source of the
+/// behaviour: H100 SXM at 700 W runs dense bf16 GEMM at 1560-1600 MHz instead of 1980
+/// (docs/timing-model/power.md).
 double sustained_clock_mhz(const Trace& trace, const ChipConfig& chip);
 
 }  // namespace tessera
