@@ -1,0 +1,25 @@
+#include "sim/cli/flag_value.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <system_error>
+
+#include "sim/base/error.h"
+
+namespace tessera::cli {
+
+std::int64_t parse_count(const std::string& flag, const std::string& text, std::int64_t min,
+                         std::int64_t max) {
+  const std::string range = fmt::format("give a whole number from {} to {}", min, max);
+  std::int64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const std::from_chars_result parsed = std::from_chars(text.data(), end, value);
+  if (parsed.ptr != end || parsed.ec == std::errc::invalid_argument)
+    throw InputError(flag, fmt::format("'{}' is not a whole number", text), range);
+  if (parsed.ec == std::errc::result_out_of_range || value < min || value > max)
+    throw InputError(flag, fmt::format("{} is out of range", text), range);
+  return value;
+}
+
+}  // namespace tessera::cli

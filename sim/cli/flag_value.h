@@ -1,0 +1,12 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace tessera::cli {
+
+/// `text` as a whole number in [min, max]. Throws InputError under `flag` otherwise.
+std::int64_t parse_count(const std::string& flag, const std::string& text, std::int64_t min,
+                         std::int64_t max);
+
+}  // namespace tessera::cli

@@ -1,0 +1,77 @@
+#include "sim/cli/simulation_flags.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "sim/base/error.h"
+#include "sim/cli/flag_value.h"
+#include "sim/cli/terminal.h"
+#include "sim/cli/verb.h"
+#include "sim/cli/version.h"
+#include "sim/report/csv.h"
+#include "sim/report/glossary.h"
+#include "sim/report/json.h"
+#include "sim/report/table.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr std::int64_t max_jobs = 1024;
+
+}  // namespace
+
+void SimulationFlags::add_to(CLI::App& app) {
+  app.add_flag("--no-reuse", no_reuse_,
+               "Simulate identical layers one by one instead of once (same cycles, slower)");
+  add_value(app, "--jobs", jobs_, "N",
+            "Processes that simulate at the same time (default: one per CPU)");
+  add_value(app, "--json", json_, "FILE",
+            "Write the report as JSON to this file (-: standard output)");
+  add_value(app, "--csv", csv_, "FILE",
+            "Write one row per operation to this file (-: standard output)");
+}
+
+void SimulationFlags::open() {
+  options_.reuse = !no_reuse_;
+  options_.jobs = jobs_.empty()
+                      ? static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 64U))
+                      : static_cast<int>(parse_count("--jobs", jobs_, 1, max_jobs));
+  std::vector<const OutputFile*> outputs;
+  if (!json_.empty()) outputs.push_back(&json_output_.emplace("--json", json_));
+  if (!csv_.empty()) outputs.push_back(&csv_output_.emplace("--csv", csv_));
+  refuse_same_target(outputs);
+}
+
+void SimulationFlags::simulate_and_report(const Trace& trace, const ChipConfig& chip,
+                                          const std::vector<std::string>& notes) {
+  RunResult result;
+  {
+    const Progress progress("simulating " + trace.workload);
+    result = simulate(trace, chip, options_);
+  }
+  result.tool_version = version;
+  result.notes.insert(result.notes.end(), notes.begin(), notes.end());
+
+  bool stdout_taken = false;
+  const auto write = [&](std::optional<OutputFile>& output, const std::string& content) {
+    output->commit(content);
+    stdout_taken = stdout_taken || output->is_stdout();
+  };
+  if (json_output_) {
+    // Names come from the user's files and may not be UTF-8.
+    write(json_output_,
+          to_json(result).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+              "\n");
+  }
+  if (csv_output_) write(csv_output_, to_csv(result));
+  if (!stdout_taken) print(to_table(result, {colour_wanted(), columns()}));
+}
+
+std::string numbers_footer() {
+  return "Numbers of the report (names as in the JSON):\n" +
+         glossary_text(std::clamp(columns(), 80, 120));
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/cli/output_file.h"
+#include "sim/cli/workload_flags.h"
+#include "sim/engine/simulation.h"
+#include "sim/report/result.h"
+#include "sim/trace/trace.h"
+
+namespace tessera::cli {
+
+/// What `run` and `replay` share: how to simulate, and where the report goes.
+class SimulationFlags {
+ public:
+  void add_to(CLI::App& app);
+
+  /// Checks the flags and that every output can be written, before any long work. Throws
+  /// InputError.
+  void open();
+  /// Simulates and writes the report: the files asked for, then the table on standard output unless
+  /// a file is standard output. Throws InputError and SimulationError.
+  void simulate_and_report(const Trace& trace, const ChipConfig& chip,
+                           const std::vector<std::string>& notes);
+
+ private:
+  std::string json_, csv_, jobs_;
+  bool no_reuse_ = false;
+  SimulationOptions options_;
+  std::optional<OutputFile> json_output_, csv_output_;
+};
+
+/// The glossary of the report's numbers, as the end of a verb's --help.
+std::string numbers_footer();
+
+}  // namespace tessera::cli

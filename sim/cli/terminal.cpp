@@ -1,0 +1,56 @@
+#include "sim/cli/terminal.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "sim/base/error.h"
+
+namespace tessera::cli {
+namespace {
+
+std::string_view environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? std::string_view() : std::string_view(value);
+}
+
+}  // namespace
+
+void print(const std::string& text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (!written || std::fflush(stdout) != 0)
+    throw InputError("standard output", fmt::format("cannot be written: {}", std::strerror(errno)),
+                     "free some space, or write to a file");
+}
+
+bool colour_wanted() {
+  return isatty(STDOUT_FILENO) == 1 && environment("NO_COLOR").empty() &&
+         environment("TERM") != "dumb";
+}
+
+int columns() {
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  const int set = std::atoi(std::string(environment("COLUMNS")).c_str());
+  return set > 0 ? set : 100;
+}
+
+Progress::Progress(const std::string& what) : shown_(isatty(STDERR_FILENO) == 1) {
+  if (!shown_) return;
+  fmt::print(stderr, "{} ...", what);
+  std::fflush(stderr);
+}
+
+Progress::~Progress() {
+  if (!shown_) return;
+  std::fputs("\r\x1b[K", stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,127 @@
+#include "sim/cli/workload_flags.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "sim/base/error.h"
+#include "sim/cli/data_dirs.h"
+#include "sim/cli/flag_value.h"
+#include "sim/cli/verb.h"
+#include "sim/cli/version.h"
+#include "sim/config/loader.h"
+#include "sim/frontend/lowering.h"
+#include "sim/frontend/op_text.h"
+#include "sim/frontend/workload.h"
+#include "sim/trace/digest.h"
+
+namespace tessera::cli {
+namespace {
+
+// Sizes beyond these are mistakes; the graph builder checks the products.
+constexpr std::int64_t max_batch = 1'000'000;
+constexpr std::int64_t max_tp = 1024;
+
+std::string gigabytes(double bytes) {
+  return bytes < 1e9 ? fmt::format("{:.1f} MB", bytes * 1e-6)
+                     : fmt::format("{:.1f} GB", bytes * 1e-9);
+}
+
+}  // namespace
+
+void ChipFlags::add_to(CLI::App& app) {
+  add_value(app, "--chip", chip_, "CHIP", "Chip: a name (`tessera list chips`) or a YAML file");
+  add_repeatable(app, "--set", overrides_, "KEY=VALUE",
+                 "Override a key of the chip (`tessera list chips --keys`); repeatable");
+}
+
+ChipConfig ChipFlags::load() const {
+  if (chip_.empty())
+    throw InputError(
+        "--chip", "missing",
+        fmt::format("give a YAML file or one of {}", fmt::join(chip_names(chip_dirs()), ", ")));
+  return load_chip(chip_, overrides_, chip_dirs());
+}
+
+void WorkloadFlags::add_to(CLI::App& app) {
+  add_value(app, "--op", op_, "TEXT",
+            "One operation: \"KIND field=value ...\" (`tessera list ops`)");
+  add_value(app, "--model", model_, "NAME|FILE",
+            "Model: a name (`tessera list models`), a YAML description, or a Hugging Face "
+            "config.json");
+  add_value(app, "--phase", phase_, "PHASE", "prefill or decode");
+  add_value(app, "--batch", batch_, "N", "Sequences (default 1)");
+  add_value(app, "--seq", seq_, "N", "New tokens per sequence (in decode 1 by default)");
+  add_value(app, "--past", past_, "N", "Tokens already in the KV cache (default 0)");
+  add_value(app, "--layers", layers_, "N",
+            "Only the first N decoder layers, without embedding and head (default: all)");
+  add_value(app, "--precision", precision_, "FORMAT",
+            "Of the linear layers: bf16 (default), fp16, fp8 or fp8-block");
+  add_value(app, "--tp", tp_, "N", "Chips that share each layer (default 1)");
+  app.add_flag("--allow-oversubscription", allow_oversubscription_,
+               "Go on when the workload does not fit the chip's memory");
+}
+
+LayerGraph WorkloadFlags::build() const {
+  if (op_.empty() && model_.empty())
+    throw InputError("--op, --model", "no workload",
+                     "give --op \"gemm m=4096 n=4096 k=4096 dtype=bf16\" or --model NAME --phase "
+                     "prefill --seq 2048");
+  if (model_.empty()) {
+    for (const auto& [flag, value] :
+         {std::pair{"--phase", &phase_}, std::pair{"--batch", &batch_}, std::pair{"--seq", &seq_},
+          std::pair{"--past", &past_}, std::pair{"--layers", &layers_},
+          std::pair{"--precision", &precision_}, std::pair{"--tp", &tp_}}) {
+      if (!value->empty())
+        throw InputError(flag, "applies to --model only", "say it in the text of --op");
+    }
+    return op_graph(op_);
+  }
+  if (!op_.empty()) throw InputError("--op", "given with --model", "give one of the two");
+  return build_model();
+}
+
+LayerGraph WorkloadFlags::build_model() const {
+  WorkloadOptions options;
+  if (phase_.empty()) throw InputError("--phase", "missing", "give prefill or decode");
+  options.phase = parse_phase(phase_);
+  if (seq_.empty() && options.phase == Phase::prefill)
+    throw InputError("--seq", "missing", "give the number of new tokens per sequence");
+  const auto count = [](const char* flag, const std::string& text, std::int64_t fallback,
+                        std::int64_t min, std::int64_t max) {
+    return text.empty() ? fallback : parse_count(flag, text, min, max);
+  };
+  options.batch = count("--batch", batch_, 1, 1, max_batch);
+  options.seq = count("--seq", seq_, 1, 1, max_position_count);
+  options.past = count("--past", past_, 0, 0, max_position_count);
+  options.layers = count("--layers", layers_, 0, 1, max_layers);
+  options.tp = count("--tp", tp_, 1, 1, max_tp);
+  if (!precision_.empty()) options.precision = parse_precision(precision_, "--precision");
+  return build_workload(model_, model_dirs(), options);
+}
+
+std::string WorkloadFlags::memory_note(const LayerGraph& graph, const ChipConfig& chip) const {
+  const double weights = static_cast<double>(graph.weight_bytes.value);
+  const double cache = static_cast<double>(graph.kv_cache_bytes.value);
+  const double activations = static_cast<double>(graph.activation_bytes.value);
+  const double needed = weights + cache + activations;
+  const double memory = chip.hbm.size_gib * 1073741824.0;
+  if (needed <= memory) return "";
+  const std::string why =
+      fmt::format("needs {} (weights {}, KV cache {}, activations {}), {} more than the {} of {}",
+                  gigabytes(needed), gigabytes(weights), gigabytes(cache), gigabytes(activations),
+                  gigabytes(needed - memory), gigabytes(memory), chip.name);
+  if (allow_oversubscription_) return "memory oversubscribed: the workload " + why;
+  throw InputError("memory", "the workload " + why,
+                   "take fewer --layers, a smaller --batch, a higher --tp, or go on with "
+                   "--allow-oversubscription");
+}
+
+Trace lower_for(const LayerGraph& graph, const ChipConfig& chip) {
+  LoweringOptions options;
+  options.tool_version = version;
+  options.chip_digest = content_digest(canonical_text(chip));
+  return lower(graph, chip, options);
+}
+
+}  // namespace tessera::cli
