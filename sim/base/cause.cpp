@@ -6,23 +6,21 @@ namespace {
 struct CauseText {
   std::string_view name, meaning;
 };
-// Indexed by Cause, in declaration order.
+// Indexed by Cause, in declaration order. At most 48 characters, to fit the table at 100 columns.
 constexpr CauseText cause_text[cause_count] = {
     {"tensor_core", "the tensor core is multiplying"},
-    {"scratchpad", "the tensor core waits for operands from the scratchpad"},
-    {"vector", "FP32 lanes or converters are busy and the tensor core is idle"},
-    {"special_function",
-     "the special-function unit (exp, tanh, reciprocal) is busy and the tensor core is idle"},
-    {"epilogue",
-     "an output tile is being scaled, converted and stored and the tensor core is idle"},
+    {"scratchpad", "tensor core waits for operands in the scratchpad"},
+    {"vector", "FP32 lanes or converters busy, tensor core idle"},
+    {"special_function", "special functions (exp) busy, tensor core idle"},
+    {"epilogue", "output tile scaled, converted and stored"},
     {"hbm", "waiting for data from DRAM"},
     {"l2", "waiting for data from the L2 cache"},
-    {"noc", "waiting for the core's port of the network"},
-    {"barrier", "waiting for another context or core at a barrier or flag"},
-    {"pipeline", "latency of dependent instructions while nothing else can issue: fill and drain"},
+    {"noc", "waiting for the core's network port"},
+    {"barrier", "waiting for another context or core"},
+    {"pipeline", "latency of dependent instructions: fill, drain"},
     {"link", "waiting for other chips"},
     {"launch", "kernel launch, launch gap and block start"},
-    {"idle", "the core has no block to run: too few tiles, or the tail of the last wave"},
+    {"idle", "no block to run: too few tiles, or the tail"},
 };
 
 }  // namespace

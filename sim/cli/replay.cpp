@@ -2,12 +2,14 @@
 
 #include <memory>
 
+#include "sim/base/error.h"
 #include "sim/cli/simulation_flags.h"
-#include "sim/cli/trace_file.h"
 #include "sim/cli/verb.h"
 #include "sim/cli/workload_flags.h"
 #include "sim/config/loader.h"
 #include "sim/trace/digest.h"
+#include "sim/trace/structure.h"
+#include "sim/trace/trace_file.h"
 
 namespace tessera::cli {
 namespace {
@@ -23,6 +25,21 @@ struct Replay {
   SimulationFlags simulation;
   std::string file;
 };
+
+/// Throws InputError unless the trace can be run at all: sizes, references and loops make sense.
+/// Whether it runs to its end is the simulation's to find out, and `trace check`'s to prove.
+void refuse_unsound_structure(const Trace& trace, const std::string& path) {
+  const auto refuse = [&](const std::vector<Finding>& findings) {
+    for (const Finding& finding : findings) {
+      if (finding.severity == Severity::error)
+        throw InputError({path, 0}, "", to_text(finding), "`tessera trace check` lists all");
+    }
+  };
+  for (const Section& section : trace.sections) {
+    refuse(check_section(section));
+    for (const Kernel& kernel : section.kernels) refuse(check_structure(section, kernel));
+  }
+}
 
 /// What the reader should know when the trace was made for another chip than it runs on.
 std::vector<std::string> chip_notes(const Trace& trace, const ChipConfig& chip) {
@@ -44,6 +61,8 @@ Verb add_replay(CLI::App& program) {
   replay->simulation.add_to(*app);
   app->add_option("FILE", replay->file, "The trace, as text or packed")->type_name("");
   return {app, [replay] {
+            if (replay->file.empty())
+              throw InputError("FILE", "missing", "give a trace that `tessera lower` wrote");
             replay->simulation.open();
             const ChipConfig chip = replay->chip.load();
             const Trace trace = read_trace(replay->file);

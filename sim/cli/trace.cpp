@@ -9,11 +9,12 @@
 #include "sim/base/error.h"
 #include "sim/cli/output_file.h"
 #include "sim/cli/terminal.h"
-#include "sim/cli/trace_file.h"
 #include "sim/cli/verb.h"
 #include "sim/cli/workload_flags.h"
 #include "sim/config/loader.h"
+#include "sim/trace/binary.h"
 #include "sim/trace/text.h"
+#include "sim/trace/trace_file.h"
 #include "sim/trace/verify.h"
 
 namespace tessera::cli {
@@ -26,6 +27,9 @@ constexpr const char* check_example = R"(Examples:
   tessera trace check --chip h100-sxm gemm.trace     also: does it fit that chip?
 
 Exit status: 0 the trace is sound, 1 it is not, 2 it cannot be read.
+)";
+constexpr const char* pack_example = R"(Example:
+  tessera trace pack gemm.trace gemm.ttb
 )";
 constexpr const char* dump_example = R"(Examples:
   tessera trace dump gemm.ttb | less
@@ -71,11 +75,22 @@ VerifyLimits limits_of(const ChipConfig& chip) {
   return limits;
 }
 
+/// Throws InputError for a missing argument.
+const std::string& given(const std::string& name, const std::string& value,
+                         const std::string& advice) {
+  if (value.empty()) throw InputError(name, "missing", advice);
+  return value;
+}
+
+Trace read_file(const std::string& path) {
+  return read_trace(given("FILE", path, "give a trace that `tessera lower` wrote"));
+}
+
 int run_check(const TraceArguments& arguments) {
   std::optional<OutputFile> output = open_json(arguments);
   VerifyLimits limits;
   if (arguments.chip.is_given()) limits = limits_of(arguments.chip.load());
-  const Trace trace = read_trace(arguments.file);
+  const Trace trace = read_file(arguments.file);
   std::vector<Finding> findings;
   {
     const Progress progress("checking " + arguments.file);
@@ -112,7 +127,14 @@ int run_check(const TraceArguments& arguments) {
 
 int run_dump(const TraceArguments& arguments) {
   OutputFile output("OUT", arguments.second.empty() ? "-" : arguments.second);
-  output.commit(to_text(read_trace(arguments.file)));
+  output.commit(to_text(read_file(arguments.file)));
+  return exit_done;
+}
+
+int run_pack(const TraceArguments& arguments) {
+  given("FILE", arguments.file, "give a trace that `tessera lower` wrote");
+  OutputFile output("OUT", given("OUT", arguments.second, "say where the packed trace goes"));
+  output.commit(to_binary(read_file(arguments.file)));
   return exit_done;
 }
 
@@ -144,6 +166,10 @@ Verb add_trace(CLI::App& program) {
   CLI::App* dump = add("dump", "Print a trace as text", dump_example, run_dump);
   add_file(*dump, "FILE", arguments->file, "The trace, as text or packed");
   add_file(*dump, "OUT", arguments->second, "Where to (standard output by default)");
+
+  CLI::App* pack = add("pack", "Write a trace in its compact binary form", pack_example, run_pack);
+  add_file(*pack, "FILE", arguments->file, "The trace, as text or packed");
+  add_file(*pack, "OUT", arguments->second, "Where to (-: standard output)");
 
   return {app, [verbs] {
             for (const Verb& verb : verbs)

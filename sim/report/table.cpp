@@ -219,6 +219,9 @@ std::string operations(const RunResult& run, std::size_t width, const Paint& pai
   }
   std::vector<Column> columns = {op,     kind, precision, repeat, time,  share,
                                  tflops, gbps, bound,     roof,   stalls};
+  // "x1" everywhere says nothing.
+  if (std::all_of(groups.begin(), groups.end(), [](const auto& g) { return g.total.repeat == 1; }))
+    columns.erase(columns.begin() + 3);
   while (total_width(columns) > width) {
     const auto victim =
         std::max_element(columns.begin(), columns.end(),
@@ -255,7 +258,7 @@ std::string core_cycles(const Figures& f, std::size_t width, const Paint& paint)
   const auto causes = ranked(f.stalls);
   if (causes.empty()) return "";
   constexpr std::size_t name_width = 16;
-  constexpr std::size_t bar_width = 24;
+  constexpr std::size_t bar_width = 22;
   // The meanings are shown where all of them fit; the glossary has them in any case.
   const bool explain = std::all_of(causes.begin(), causes.end(), [width](const auto& share) {
     constexpr std::size_t indent = 2 + name_width + 1 + 7 + 2 + bar_width + 2;

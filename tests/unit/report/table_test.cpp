@@ -59,8 +59,8 @@ TEST_CASE("the table's operations carry the time of all repeats") {
 TEST_CASE("the table says where the core-cycles went, largest first") {
   const std::string table = to_table(example_run());
   INFO(table);
-  const std::size_t hbm = table.find("60.0 %  ##############");
-  const std::size_t tensor = table.find("32.0 %  ########");
+  const std::size_t hbm = table.find("60.0 %  #############");
+  const std::size_t tensor = table.find("32.0 %  #######");
   REQUIRE(hbm != std::string::npos);
   REQUIRE(tensor != std::string::npos);
   CHECK(hbm < tensor);
@@ -78,6 +78,16 @@ TEST_CASE("the table keeps to its width from 80 columns on") {
     CHECK(widest(table) <= static_cast<std::size_t>(width));
   }
   CHECK(to_table(run, {false, -5}) == to_table(run, {false, 80}));
+}
+
+TEST_CASE("the table explains the causes at 100 columns") {
+  RunResult run = example_run();
+  run.ops[0].core_cycles.fill(1);
+  const std::string table = to_table(run, {false, 100});
+  for (std::size_t i = 0; i < cause_count; ++i) {
+    INFO(table);
+    CHECK(contains(table, std::string(meaning(static_cast<Cause>(i))) + "\n"));
+  }
 }
 
 TEST_CASE("colour changes the escapes and nothing else") {
