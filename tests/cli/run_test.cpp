@@ -1,0 +1,155 @@
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.h"
+
+using namespace tessera::test;
+using nlohmann::json;
+
+namespace {
+
+const std::string gemm = "gemm m=256 n=256 k=256 dtype=bf16";
+
+/// `run` on the toy chip, with more arguments.
+std::vector<std::string> toy_run(std::vector<std::string> more) {
+  std::vector<std::string> arguments = {"run", "--chip", "toy"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+json without_simulator(const std::string& text) {
+  json report = json::parse(text);
+  report.erase("simulator");
+  report.erase("notes");
+  return report;
+}
+
+}  // namespace
+
+TEST_CASE("run prints a table and nothing on standard error") {
+  const Outcome outcome = run(toy_run({"--op", gemm}));
+  INFO(outcome.out << outcome.err);
+  REQUIRE(outcome.status == 0);
+  CHECK(outcome.err.empty());
+  for (const char* part : {"toy", "cycles", "TFLOP/s", "roofline", "where the core-cycles went"})
+    CHECK(contains(outcome.out, part));
+  CHECK_FALSE(contains(outcome.out, "\x1b"));
+}
+
+TEST_CASE("run writes nothing but JSON when that goes to standard output") {
+  const Outcome outcome = run(toy_run({"--op", gemm, "--json", "-"}));
+  INFO(outcome.err);
+  REQUIRE(outcome.status == 0);
+  CHECK(outcome.err.empty());
+  const json report = json::parse(outcome.out);
+  CHECK(report["chip"] == "toy");
+  CHECK(report["cycles"] > 0);
+  CHECK(report["flops"] == 2LL * 256 * 256 * 256);
+  CHECK_FALSE(report["digest"].get<std::string>().empty());
+  CHECK_FALSE(report["tool_version"].get<std::string>().empty());
+  CHECK_FALSE(report["workload"].get<std::string>().empty());
+  CHECK(report["tensor_core_utilization"] > 0);
+  CHECK(report["tensor_core_utilization"] <= 1);
+  CHECK(report["hbm_utilization"] <= 1);
+  CHECK(report["time_us"] >= report["roofline_us"]);
+  double stalls = 0;
+  for (const auto& [cause, fraction] : report["stalls"].items()) stalls += fraction.get<double>();
+  CHECK(stalls == 1.0);
+  long long cycles = 0;
+  for (const json& layer : report["layers"])
+    cycles += layer["cycles"].get<long long>() * layer["repeat"].get<long long>();
+  CHECK(report["cycles"] == cycles);
+}
+
+TEST_CASE("run writes JSON and CSV files beside the table") {
+  const ScratchFolder folder;
+  const Outcome outcome =
+      run(toy_run({"--op", gemm, "--json", folder / "a.json", "--csv", folder / "a.csv"}));
+  INFO(outcome.err);
+  REQUIRE(outcome.status == 0);
+  CHECK(contains(outcome.out, "roofline"));
+  CHECK(folder.names() == std::vector<std::string>{"a.csv", "a.json"});
+  CHECK(json::parse(folder.read("a.json"))["chip"] == "toy");
+  CHECK(contains(folder.read("a.csv"), "chip,workload,name,op,"));
+
+  const Outcome csv = run(toy_run({"--op", gemm, "--csv", "-"}));
+  CHECK(csv.out == folder.read("a.csv"));
+}
+
+TEST_CASE("repetition and the number of jobs change no bit of the report") {
+  const std::vector<std::string> model = {"--model", "gpt2-xl", "--phase",  "prefill",
+                                          "--seq",   "16",      "--layers", "2",
+                                          "--json",  "-",       "--set",    "hbm.size_gib=80"};
+  const auto report = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = toy_run(model);
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run(arguments);
+    INFO(outcome.err);
+    REQUIRE(outcome.status == 0);
+    return outcome.out;
+  };
+  const json first = without_simulator(report({}));
+  CHECK(first == without_simulator(report({"--jobs", "1"})));
+  CHECK(first == without_simulator(report({"--jobs", "7"})));
+  const json each = without_simulator(report({"--no-reuse", "--jobs", "2"}));
+  CHECK(each["reused_sections"] == 0);
+  CHECK(each["cycles"] == first["cycles"]);
+}
+
+TEST_CASE("a key of the chip can be overridden") {
+  const std::string op = "add rows=2048 cols=2048 dtype=bf16";
+  const auto time = [&](const std::string& bandwidth) {
+    const Outcome outcome =
+        run(toy_run({"--op", op, "--set", "hbm.bandwidth_gbps=" + bandwidth, "--json", "-"}));
+    INFO(outcome.err);
+    REQUIRE(outcome.status == 0);
+    return json::parse(outcome.out)["time_us"].get<double>();
+  };
+  CHECK(time("128") < time("64"));
+}
+
+TEST_CASE("a lowered trace replays to the same numbers") {
+  const ScratchFolder folder;
+  const std::string trace = folder / "gemm.trace";
+  const Outcome lowered = run({"lower", "--chip", "toy", "--op", gemm, "-o", trace});
+  INFO(lowered.err);
+  REQUIRE(lowered.status == 0);
+  CHECK(folder.names() == std::vector<std::string>{"gemm.trace"});
+  const Outcome replayed = run({"replay", "--chip", "toy", trace, "--json", "-"});
+  INFO(replayed.err);
+  REQUIRE(replayed.status == 0);
+  CHECK(without_simulator(replayed.out) ==
+        without_simulator(run(toy_run({"--op", gemm, "--json", "-"})).out));
+
+  const Outcome printed = run({"lower", "--chip", "toy", "--op", gemm, "-o", "-"});
+  CHECK(printed.out == folder.read("gemm.trace"));
+}
+
+TEST_CASE("a Hugging Face config.json runs") {
+  const Outcome outcome =
+      run({"run", "--chip", "h100-sxm", "--model",
+           std::string(TESSERA_SOURCE_DIR) + "/tests/data/hf/bert-large.json", "--phase", "prefill",
+           "--seq", "128", "--layers", "1", "--json", "-"});
+  INFO(outcome.err);
+  REQUIRE(outcome.status == 0);
+  CHECK(json::parse(outcome.out)["layers"].size() > 3);
+}
+
+TEST_CASE("a workload beyond the memory of the chip says by how much") {
+  const std::vector<std::string> big = {"--model", "llama-2-7b", "--phase",
+                                        "decode",  "--past",     "64"};
+  const Outcome refused = run(toy_run(big));
+  INFO(refused.err);
+  CHECK(refused.status == 2);
+  CHECK(refused.out.empty());
+  CHECK(contains(refused.err, "weights 13."));
+  CHECK(contains(refused.err, " GB more than the 1.1 GB of toy"));
+  CHECK(contains(refused.err, "--allow-oversubscription"));
+
+  std::vector<std::string> allowed = toy_run(big);
+  allowed.insert(allowed.end(), {"--layers", "6", "--allow-oversubscription"});
+  const Outcome warned = run(allowed);
+  INFO(warned.out << warned.err);
+  CHECK(warned.status == 0);
+  CHECK(contains(warned.out, "note: memory oversubscribed"));
+}
