@@ -1,5 +1,7 @@
 #include "sim/trace/names.h"
 
+#include <iterator>
+
 namespace tessera {
 namespace {
 
@@ -60,6 +62,14 @@ std::string_view name(CollectiveKind kind) {
 
 std::string_view name(OperandSource source) {
   return source == OperandSource::scratchpad ? "scratchpad" : "registers";
+}
+
+std::string_view instruction_keyword(std::size_t index) {
+  static constexpr std::string_view keywords[] = {
+      "for",        "end", "let",      "raster", "wait",  "arrive", "expect", "load",      "store",
+      "store_wait", "mma", "mma_wait", "vector", "setup", "signal", "await",  "collective"};
+  static_assert(std::size(keywords) == std::variant_size_v<Instruction>);
+  return index < std::size(keywords) ? keywords[index] : std::string_view();
 }
 
 std::optional<TensorKind> parse_tensor_kind(std::string_view text) {

@@ -15,6 +15,9 @@ std::string_view name(LetOp op);
 std::string_view name(CollectiveKind kind);
 std::string_view name(OperandSource source);
 
+/// The keyword of an instruction, by its place in the variant Instruction, e.g. "load".
+std::string_view instruction_keyword(std::size_t index);
+
 std::optional<TensorKind> parse_tensor_kind(std::string_view text);
 std::optional<CollectiveKind> parse_collective_kind(std::string_view text);
 std::optional<VectorFunction> parse_vector_function(std::string_view text);
