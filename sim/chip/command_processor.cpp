@@ -14,7 +14,8 @@ CommandProcessor::CommandProcessor(sc_core::sc_module_name name, const ChipConfi
                                    Arbiter& arbiter, const std::vector<int>& construction_order)
     : sc_module(name), chip_(chip), clock_(clock), section_(section), l2_(l2) {
   programs_.reserve(section.kernels.size());
-  for (const Kernel& kernel : section.kernels) programs_.emplace_back(kernel, chip);
+  for (const Kernel& kernel : section.kernels)
+    programs_.emplace_back(kernel, section.tensors, chip);
   const auto count = static_cast<std::size_t>(chip.core.count);
   cores_.resize(count);
   sequencers_.resize(count);

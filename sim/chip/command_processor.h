@@ -44,9 +44,6 @@ class CommandProcessor : public sc_core::sc_module {
   void await_flag(Sequencer& sequencer) { flag_waiters_.insert(sequencer.id()); }
   std::int64_t flag(std::int64_t index) const;
   void note_visible(Cycles when) { visible_ = visible_ < when ? when : visible_; }
-  const Tensor& tensor(int index) const {
-    return section_.tensors[static_cast<std::size_t>(index)];
-  }
 
   bool finished() const { return next_ == section_.kernels.size() && !running_; }
   const std::vector<KernelRecord>& records() const { return records_; }

@@ -14,10 +14,9 @@ std::uint64_t hash(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-int channel_of_chunk(std::int64_t chunk, std::int64_t channels) {
-  const auto round = static_cast<std::uint64_t>(chunk / channels);
-  const auto turn = static_cast<std::int64_t>(hash(round) % static_cast<std::uint64_t>(channels));
-  return static_cast<int>((chunk % channels + turn) % channels);
+std::int64_t turn_of(std::int64_t round, std::int64_t channels) {
+  return static_cast<std::int64_t>(hash(static_cast<std::uint64_t>(round)) %
+                                   static_cast<std::uint64_t>(channels));
 }
 
 }  // namespace
@@ -32,24 +31,34 @@ Hbm::Hbm(sc_core::sc_module_name name, const HbmConfig& config)
 }
 
 int Hbm::channel_of(std::int64_t address) const {
-  return channel_of_chunk(address / interleave_, static_cast<std::int64_t>(channels_.size()));
+  const auto channels = static_cast<std::int64_t>(channels_.size());
+  const std::int64_t chunk = address / interleave_, round = chunk / channels;
+  return static_cast<int>((chunk % channels + turn_of(round, channels)) % channels);
 }
 
 void Hbm::transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   const auto channels = static_cast<std::int64_t>(channels_.size());
   const Picoseconds now = ClockDomain::from_sc_time(sc_core::sc_time_stamp() + delay);
-  auto address = static_cast<std::int64_t>(payload.get_address());
+  const auto address = static_cast<std::int64_t>(payload.get_address());
   std::int64_t left = payload.get_data_length();
-  Picoseconds done = now;
+  std::int64_t offset = address % interleave_;
+  std::int64_t round = address / interleave_ / channels, place = address / interleave_ % channels;
+  std::int64_t channel = (place + turn_of(round, channels)) % channels;
   const bool write = payload.is_write();
+  Picoseconds done = now;
   while (left > 0) {
-    const std::int64_t chunk = address / interleave_, offset = address % interleave_;
     const std::int64_t size = std::min(left, interleave_ - offset);
-    HbmChannel& channel = channels_[static_cast<std::size_t>(channel_of_chunk(chunk, channels))];
-    const std::int64_t local = chunk / channels * interleave_ + offset;
-    done = std::max(done, write ? channel.write(now, local, size) : channel.read(now, local, size));
-    address += size;
+    HbmChannel& target = channels_[static_cast<std::size_t>(channel)];
+    const std::int64_t local = round * interleave_ + offset;
+    done = std::max(done, write ? target.write(now, local, size) : target.read(now, local, size));
     left -= size;
+    offset = 0;
+    if (++place == channels) {
+      place = 0;
+      channel = turn_of(++round, channels);
+    } else if (++channel == channels) {
+      channel = 0;
+    }
   }
   delay += ClockDomain::to_sc_time(done - now);
   payload.set_response_status(tlm::TLM_OK_RESPONSE);
@@ -61,10 +70,8 @@ HbmChannel::Counters Hbm::counters() const {
     const HbmChannel::Counters& c = channel.counters();
     sum.row_hits += c.row_hits;
     sum.row_misses += c.row_misses;
-    sum.activates += c.activates;
     sum.read_bytes += c.read_bytes;
     sum.write_bytes += c.write_bytes;
-    sum.busy_ps += c.busy_ps;
   }
   return sum;
 }

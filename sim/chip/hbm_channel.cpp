@@ -8,14 +8,21 @@ namespace {
 
 Picoseconds from_ns(double ns) { return Picoseconds(std::llround(ns * 1000)); }
 
+// Of a power of two; chips are checked to have them where this is asked.
+int log2_of(std::int64_t value) {
+  int shift = 0;
+  while ((std::int64_t{1} << shift) < value) ++shift;
+  return shift;
+}
+
 }  // namespace
 
 HbmTiming::HbmTiming(const HbmConfig& c)
-    : burst_bytes(c.burst_bytes),
+    : burst_shift(log2_of(c.burst_bytes)),
       // 1 GB/s is one byte per 1000 ps.
       burst_scaled(std::llround(c.burst_bytes * 1000.0 * c.stacks * c.pseudo_channels_per_stack /
                                 c.bandwidth_gbps * (1 << scale_bits))),
-      long_burst(c.tccd_l_bursts),
+      long_burst_scaled(std::llround(c.tccd_l_bursts * (1 << scale_bits))),
       rcd(from_ns(c.trcd_ns)),
       rp(from_ns(c.trp_ns)),
       ras(from_ns(c.tras_ns)),
@@ -30,37 +37,46 @@ HbmTiming::HbmTiming(const HbmConfig& c)
       rfc(from_ns(c.trfc_ns)),
       banks(c.banks),
       bank_groups(c.bank_groups),
-      row_bytes(c.row_bytes),
-      interleave_bytes(c.interleave_bytes) {}
+      chunk_shift(log2_of(c.interleave_bytes)),
+      group_shift(log2_of(c.bank_groups)),
+      page_shift(log2_of(c.row_bytes / c.interleave_bytes)),
+      bank_shift(log2_of(c.banks / c.bank_groups)) {}
 
 HbmChannel::HbmChannel(const HbmTiming& timing, int index, int channels)
     : timing_(timing),
-      refresh_offset_(timing.refi.value * (index + 1) / channels),
+      window_(timing.refi.value * (index + 1) / channels - timing.refi.value),
       banks_(static_cast<std::size_t>(timing.banks)),
       group_free_(static_cast<std::size_t>(timing.bank_groups)) {}
 
-std::int64_t HbmChannel::epoch(Picoseconds when) const {
-  const Picoseconds since = when - refresh_offset_;
-  return timing_.refi.value > 0 && since.value >= 0 ? since.value / timing_.refi.value + 1 : 0;
+HbmChannel::Refreshed HbmChannel::find_refresh(Picoseconds when) {
+  if (timing_.refi.value <= 0) return {when, 0};
+  Picoseconds inside = when - window_;
+  std::int64_t epoch = epoch_;
+  if (inside.value < 0 || inside >= timing_.refi) {
+    const std::int64_t windows = inside.value >= 0 ? inside.value / timing_.refi.value
+                                                   : -ceil_div(-inside.value, timing_.refi.value);
+    inside -= timing_.refi * windows;
+    epoch += windows;
+    if (windows > 0) {
+      window_ += timing_.refi * windows;
+      epoch_ = epoch;
+      calm_begin_ = window_ + timing_.rfc;
+      calm_end_ = window_ + timing_.refi;
+    }
+  }
+  // Interval 0 ends with the first refresh; nothing is blocked in it.
+  return {epoch > 0 && inside < timing_.rfc ? when + timing_.rfc - inside : when, epoch};
 }
 
-Picoseconds HbmChannel::after_refresh(Picoseconds when) const {
-  const Picoseconds since = when - refresh_offset_;
-  if (timing_.refi.value <= 0 || since.value < 0) return when;
-  const Picoseconds inside(since.value % timing_.refi.value);
-  return inside < timing_.rfc ? when + timing_.rfc - inside : when;
-}
-
-Picoseconds HbmChannel::open(Picoseconds now, Bank& bank, std::int64_t row) {
+HbmChannel::Opened HbmChannel::open(Picoseconds now, Bank& bank, std::int64_t row) {
   // The command issues when its turn on the bus comes near, not when it was asked for.
-  const Picoseconds turn = after_refresh(std::max(now, bus_free_));
-  const bool same_epoch = bank.epoch >= epoch(turn);
+  const std::int64_t epoch = refreshed(std::max(now, bus_free_)).epoch;
+  const bool same_epoch = bank.epoch >= epoch;
   if (bank.row == row && same_epoch) {
     ++counters_.row_hits;
-    return std::max(after_refresh(now), bank.activated + timing_.rcd);
+    return {std::max(now, bank.activated + timing_.rcd), false};
   }
   ++counters_.row_misses;
-  ++counters_.activates;
   const Picoseconds slot = std::max(now, activate_free_);
   activate_free_ = slot + timing_.rrd;
   Picoseconds activate = std::max(slot, bank.activated + timing_.ras + timing_.rp);
@@ -70,55 +86,56 @@ Picoseconds HbmChannel::open(Picoseconds now, Bank& bank, std::int64_t row) {
                   bank.written + timing_.wr});
     activate = std::max(activate, precharge + timing_.rp);
   }
-  activate = after_refresh(activate);
+  const Refreshed allowed = refreshed(activate);
   bank.row = row;
-  bank.epoch = std::max(epoch(activate), epoch(turn));
-  bank.activated = activate;
-  return activate + timing_.rcd;
+  bank.epoch = std::max(allowed.epoch, epoch);
+  bank.activated = allowed.when;
+  return {allowed.when + timing_.rcd, true};
 }
 
 HbmChannel::Place HbmChannel::place_of(std::int64_t address) const {
-  const std::int64_t groups = timing_.bank_groups, banks_per_group = timing_.banks / groups;
-  const std::int64_t chunk = address / timing_.interleave_bytes;
-  const std::int64_t group = chunk % groups;
-  const std::int64_t page = chunk / groups / (timing_.row_bytes / timing_.interleave_bytes);
-  const std::int64_t row = page / banks_per_group;
+  const std::int64_t chunk = address >> timing_.chunk_shift;
+  const std::int64_t group = chunk & ((1LL << timing_.group_shift) - 1);
+  const std::int64_t page = chunk >> timing_.group_shift >> timing_.page_shift;
+  const std::int64_t row = page >> timing_.bank_shift;
   // The row turns the order of banks, so that strides of whole rounds do not meet in one bank.
-  const std::int64_t bank = (page + row) % banks_per_group;
-  return {static_cast<std::size_t>(bank * groups + group), row};
+  const std::int64_t bank = (page + row) & ((1LL << timing_.bank_shift) - 1);
+  return {static_cast<std::size_t>((bank << timing_.group_shift) + group), row};
 }
 
 Picoseconds HbmChannel::read(Picoseconds now, std::int64_t address, std::int64_t size) {
   const Place place = place_of(address);
   Bank& bank = banks_[place.bank];
-  Picoseconds& group_free = group_free_[place.bank % group_free_.size()];
+  Picoseconds& group_free = group_free_[place.bank & ((std::size_t{1} << timing_.group_shift) - 1)];
   const Picoseconds occupied = timing_.transfer(size);
-  const std::int64_t misses = counters_.row_misses;
-  const Picoseconds opened = open(now, bank, place.row);
-  const bool missed = counters_.row_misses != misses;
-  const Picoseconds group_slot = std::max(now, group_free);
-  group_free = group_slot + Picoseconds(static_cast<std::int64_t>(
-                                static_cast<double>(occupied.value) * timing_.long_burst));
-  const Picoseconds column = after_refresh(std::max(opened, group_slot));
+  const Picoseconds start = refreshed(now).when;
+  const Opened opened = open(start, bank, place.row);
+  const Picoseconds group_slot = std::max(start, group_free);
+  group_free = group_slot +
+               Picoseconds((occupied.value * timing_.long_burst_scaled) >> HbmTiming::scale_bits);
+  const Picoseconds column = refreshed(std::max(opened.ready, group_slot)).when;
   // The earliest this request's data could follow on an idle device; a bank conflict of its own
   // delays it but not the bus.
-  const Picoseconds soonest =
-      after_refresh(now) + (missed ? timing_.rcd : Picoseconds(0)) + timing_.cl;
-  bus_free_ = after_refresh(std::max(soonest, bus_free_)) + occupied;
+  const Picoseconds soonest = start + (opened.missed ? timing_.rcd : Picoseconds(0)) + timing_.cl;
+  bus_free_ = refreshed(std::max(soonest, bus_free_)).when + occupied;
   bank.column_done = column + occupied;
   counters_.read_bytes += size;
-  counters_.busy_ps += occupied.value;
   return std::max(bus_free_, column + timing_.cl + occupied);
 }
 
-Picoseconds HbmChannel::write(Picoseconds now, std::int64_t, std::int64_t size) {
+Picoseconds HbmChannel::write(Picoseconds now, std::int64_t address, std::int64_t size) {
   waiting_bytes_ += size;
   counters_.write_bytes += size;
   if (waiting_bytes_ >= write_batch_bytes) {
-    const Picoseconds occupied = timing_.transfer(waiting_bytes_);
-    const Picoseconds start = after_refresh(std::max(now, bus_free_) + timing_.rtw);
-    bus_free_ = start + occupied + timing_.wtr;
-    counters_.busy_ps += occupied.value;
+    const Picoseconds start = refreshed(std::max(now, bus_free_) + timing_.rtw).when;
+    const Picoseconds written = start + timing_.transfer(waiting_bytes_);
+    bus_free_ = written + timing_.wtr;
+    // The batch's last bank is left open on its row, in write recovery.
+    const Place place = place_of(address);
+    Bank& bank = banks_[place.bank];
+    bank.row = place.row;
+    bank.epoch = refreshed(start).epoch;
+    bank.written = written;
     waiting_bytes_ = 0;
   }
   return now + timing_.cwl;

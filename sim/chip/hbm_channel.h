@@ -14,18 +14,19 @@ struct HbmTiming {
 
   /// Time of `size` bytes on the data bus, whole bursts, rounded once.
   Picoseconds transfer(std::int64_t size) const {
-    const std::int64_t bursts = ceil_div(size, burst_bytes);
+    const std::int64_t bursts = (size + (std::int64_t{1} << burst_shift) - 1) >> burst_shift;
     return Picoseconds((bursts * burst_scaled + (std::int64_t{1} << (scale_bits - 1))) >>
                        scale_bits);
   }
 
   static constexpr int scale_bits = 16;
-  std::int64_t burst_bytes;
-  std::int64_t burst_scaled;  ///< one burst, ps * 2^16
-  double long_burst;          ///< tCCD_L in bursts
+  int burst_shift;                 ///< log2 of bytes of one burst
+  std::int64_t burst_scaled;       ///< one burst, ps * 2^16
+  std::int64_t long_burst_scaled;  ///< tCCD_L in bursts * 2^16
   Picoseconds rcd, rp, ras, cl, cwl, rrd, rtp, wr, wtr, rtw, refi, rfc;
   int banks, bank_groups;
-  std::int64_t row_bytes, interleave_bytes;
+  // log2 of: bytes of a chunk, bank groups, chunks of a row, banks of a group.
+  int chunk_shift, group_shift, page_shift, bank_shift;
 };
 
 /// One pseudo-channel: banks with open rows, a data bus, refresh. Answers "when is it done" in
@@ -59,8 +60,7 @@ class HbmChannel {
   Picoseconds write(Picoseconds now, std::int64_t address, std::int64_t size);
 
   struct Counters {
-    std::int64_t row_hits = 0, row_misses = 0, activates = 0, read_bytes = 0, write_bytes = 0;
-    std::int64_t busy_ps = 0;
+    std::int64_t row_hits = 0, row_misses = 0, read_bytes = 0, write_bytes = 0;
   };
   const Counters& counters() const { return counters_; }
 
@@ -79,13 +79,26 @@ class HbmChannel {
     std::int64_t row;
   };
   Place place_of(std::int64_t address) const;
-  Picoseconds after_refresh(Picoseconds when) const;
-  std::int64_t epoch(Picoseconds when) const;
-  // When a column command to (bank, row) may issue; opens the row.
-  Picoseconds open(Picoseconds now, Bank& bank, std::int64_t row);
+  struct Refreshed {
+    Picoseconds when;    // not during a refresh
+    std::int64_t epoch;  // refreshes before it
+  };
+  Refreshed refreshed(Picoseconds when) {
+    // Requests come in the order of their times, so the interval that held the last one mostly
+    // holds this one: no division then.
+    return when >= calm_begin_ && when < calm_end_ ? Refreshed{when, epoch_} : find_refresh(when);
+  }
+  Refreshed find_refresh(Picoseconds when);
+  struct Opened {
+    Picoseconds ready;  // for a column command
+    bool missed;
+  };
+  Opened open(Picoseconds now, Bank& bank, std::int64_t row);
 
   HbmTiming timing_;
-  Picoseconds refresh_offset_;
+  Picoseconds window_;                 // start of the refresh interval the latest request fell in
+  Picoseconds calm_begin_, calm_end_;  // of that interval, the part without refresh
+  std::int64_t epoch_ = 0;             // its number; 0: before the first refresh
   std::vector<Bank> banks_;
   std::vector<Picoseconds> group_free_;
   Picoseconds bus_free_, activate_free_;

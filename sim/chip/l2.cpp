@@ -108,8 +108,8 @@ void L2::attach(const Section& section) {
     map.address = tensor.address;
     map.rows = tensor.rows;
     map.cols = tensor.cols;
-    map.element_bits = bits(tensor.format);
-    map.lines_per_row = ceil_div(tensor.cols * map.element_bits, 8 * line_bytes_);
+    while ((bits(tensor.format) << map.line_shift) < 8 * line_bytes_) ++map.line_shift;
+    map.lines_per_row = ((tensor.cols - 1) >> map.line_shift) + 1;
     map.row_shift = best_row_shift(boxes[i], tensor, line_bytes_);
     const std::int64_t lines_wide = lines_per_segment >> map.row_shift;
     map.segments_per_row = ceil_div(map.lines_per_row, lines_wide);
@@ -141,8 +141,9 @@ void L2::visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::in
   const std::int64_t row_end = std::min(row + rows, map.rows);
   const std::int64_t col_end = std::min(col + cols, map.cols);
   if (row >= row_end || col >= col_end) return;
-  const std::int64_t first_line = col * map.element_bits / (8 * line_bytes_);
-  const std::int64_t end_line = ceil_div(col_end * map.element_bits, 8 * line_bytes_);
+  // Elements per line is a power of two: formats are 8, 16 or 32 bits wide, lines 2^i bytes.
+  const std::int64_t first_line = col >> map.line_shift;
+  const std::int64_t end_line = ((col_end - 1) >> map.line_shift) + 1;
   const std::int64_t height = 1LL << map.row_shift;
   const int wide_shift = 6 - map.row_shift;
   for (std::int64_t r = row; r < row_end;) {

@@ -87,8 +87,8 @@ class L2 {
   };
   struct TensorMap {
     std::int64_t address = 0, rows = 0, lines_per_row = 0;
-    std::int64_t element_bits = 0;
-    int row_shift = 0;  // log2 of rows per segment
+    int line_shift = 0;  // log2 of elements per line
+    int row_shift = 0;   // log2 of rows per segment
     std::int64_t cols = 0;
     std::int64_t segments_per_row = 0, segments = 0;
     std::vector<std::vector<std::int32_t>> slot;  // [partition][segment] -> index in segments, -1

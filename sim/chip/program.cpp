@@ -36,7 +36,8 @@ std::int64_t resident(const Kernel& kernel, const ChipConfig& chip) {
 
 }  // namespace
 
-Program::Program(const Kernel& kernel, const ChipConfig& chip) : kernel_(&kernel) {
+Program::Program(const Kernel& kernel, const std::vector<Tensor>& tensors, const ChipConfig& chip)
+    : kernel_(&kernel) {
   if (kernel.cluster < 1 || kernel.cluster > chip.core.max_cluster ||
       kernel.cluster > chip.core.count || kernel.grid < 1 || kernel.grid % kernel.cluster != 0) {
     throw InputError("kernel " + kernel.name,
@@ -47,7 +48,7 @@ Program::Program(const Kernel& kernel, const ChipConfig& chip) : kernel_(&kernel
   resident_blocks_ = resident(kernel, chip);
   for (const Role& role : kernel.roles) {
     const auto first = static_cast<std::uint32_t>(steps_.size());
-    compile(role, chip);
+    compile(role, tensors, chip);
     for (std::int64_t copy = 0; copy < role.copies; ++copy) {
       contexts_.push_back({&role, copy, first});
     }
@@ -63,7 +64,8 @@ Program::Expression Program::compile(const Expr& e) {
   return compiled;
 }
 
-void Program::compile(const Role& role, const ChipConfig& chip) {
+void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
+                      const ChipConfig& chip) {
   std::vector<std::uint32_t> open_loops;
   for (const Instruction& instruction : role.code) {
     Step step;
@@ -118,6 +120,7 @@ void Program::compile(const Role& role, const ChipConfig& chip) {
       step.y = load->cols;
       step.cluster = load->multicast;
       step.flag = load->gather;
+      step.bytes = bytes(tensors[load->tensor].format, load->rows * load->cols).value;
       if (load->multicast && kernel_->cluster > 1 && !chip.dma.multicast) {
         throw InputError("kernel " + kernel_->name, "multicast load on " + chip.name,
                          "this chip's copy engine has no multicast");
@@ -146,7 +149,7 @@ void Program::compile(const Role& role, const ChipConfig& chip) {
       step.issue = cost.issue;
       step.operand_wait = cost.occupancy() - cost.arithmetic - cost.issue;
       step.amount = 2 * mma->m * mma->n * mma->k;
-      step.operand_bytes = cost.operand_bytes;
+      step.bytes = cost.operand_bytes;
       step.format = mma->format;
     } else if (const auto* mma_wait = std::get_if<MmaWait>(&instruction)) {
       step.opcode = Opcode::mma_wait;

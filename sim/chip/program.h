@@ -47,15 +47,15 @@ class Program {
     std::uint16_t object = 0;  // barrier or tensor
     std::uint32_t jump = 0;    // loop_begin: past the end; loop_next: body
     Expression a, b, c;
-    std::int64_t x = 0, y = 0;       // box rows/cols, bytes, pending, group
-    Cycles busy;                     // mma: arithmetic; vector: duration; setup, collective: time
-    Cycles operand_wait;             // mma: wait for operands beyond the arithmetic
-    Cycles issue;                    // mma
-    VectorOccupancy occupancy;       // vector
-    Cause cause = Cause::vector;     // vector
-    std::int64_t amount = 0;         // mma: flops; vector: flops
-    std::int64_t operand_bytes = 0;  // mma
-    Format format = Format::bf16;    // mma
+    std::int64_t x = 0, y = 0;     // box rows/cols, bytes, pending, group
+    Cycles busy;                   // mma: arithmetic; vector: duration; setup, collective: time
+    Cycles operand_wait;           // mma: wait for operands beyond the arithmetic
+    Cycles issue;                  // mma
+    VectorOccupancy occupancy;     // vector
+    Cause cause = Cause::vector;   // vector
+    std::int64_t amount = 0;       // mma: flops; vector: flops
+    std::int64_t bytes = 0;        // mma: operands read; load: the box
+    Format format = Format::bf16;  // mma
   };
   struct Context {
     const Role* role = nullptr;
@@ -64,7 +64,7 @@ class Program {
   };
 
   /// Throws InputError if an instruction asks for what the chip does not have.
-  Program(const Kernel& kernel, const ChipConfig& chip);
+  Program(const Kernel& kernel, const std::vector<Tensor>& tensors, const ChipConfig& chip);
 
   const Kernel& kernel() const { return *kernel_; }
   const Step& step(std::uint32_t index) const { return steps_[index]; }
@@ -81,7 +81,7 @@ class Program {
 
  private:
   Expression compile(const Expr& e);
-  void compile(const Role& role, const ChipConfig& chip);
+  void compile(const Role& role, const std::vector<Tensor>& tensors, const ChipConfig& chip);
 
   const Kernel* kernel_;
   std::vector<Step> steps_;

@@ -301,8 +301,9 @@ void Sequencer::run(Context& context, Cycles now) {
         const L2Written written =
             l2_.write(now, core.id, step.object, program_->evaluate(step.a, v),
                       program_->evaluate(step.b, v), step.x, step.y, step.flag);
-        context.stores.push_back(written.left);
-        context.last_store = std::max(context.last_store, written.visible);
+        const Cycles fetch(chip_.scratchpad.latency_cycles);
+        context.stores.push_back(written.left + fetch);
+        context.last_store = std::max(context.last_store, written.visible + fetch);
         ++context.pc;
         break;
       }
@@ -320,7 +321,7 @@ void Sequencer::run(Context& context, Cycles now) {
         was_busy();
         context.mma.push_back(booking.end + Cycles(chip_.tensor_core.latency_cycles));
         counters_.tensor_flops += step.amount;
-        counters_.operand_bytes += step.operand_bytes;
+        counters_.operand_bytes += step.bytes;
         ++context.pc;
         break;
       }
@@ -439,8 +440,7 @@ void Sequencer::complete_if_due(Block& block, std::uint16_t ring, std::int64_t p
 
 bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now) {
   CoreUnits& core = *context.block->core;
-  const Format format = processor_.tensor(step.object).format;
-  const std::int64_t box_bytes = bytes(format, step.x * step.y).value;
+  const std::int64_t box_bytes = step.bytes;
   // The copy engine holds a limited number of bytes in flight; a request beyond waits its turn.
   auto& in_flight = core.in_flight;
   for (std::size_t i = 0; i < in_flight.size();) {
@@ -462,7 +462,10 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
   const std::int64_t row = program_->evaluate(step.a, v), col = program_->evaluate(step.b, v);
   L2Answer answer = step.flag ? l2_.gather(now, core.id, step.object, row, col, step.x, step.y)
                               : l2_.read(now, core.id, step.object, row, col, step.x, step.y);
-  const Cycles dma(chip_.dma.latency_cycles);
+  // The engine takes its requests dma.issue_cycles apart.
+  const Cycles issued = std::max(now, core.dma_free);
+  core.dma_free = issued + Cycles(chip_.dma.issue_cycles);
+  const Cycles dma = Cycles(chip_.dma.latency_cycles) + issued - now;
   in_flight.push_back({answer.arrival + dma, box_bytes});
   core.in_flight_bytes += box_bytes;
   Block& own = *context.block;

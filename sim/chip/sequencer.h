@@ -20,6 +20,7 @@ class CommandProcessor;
 struct CoreUnits {
   int id = 0;
   TensorCore tensor_core;
+  Cycles dma_free;  ///< when the copy engine takes its next request
   VectorUnit vector_unit;
   /// Bytes in flight to the scratchpad, oldest first: (arrival, bytes).
   std::vector<std::pair<Cycles, std::int64_t>> in_flight;

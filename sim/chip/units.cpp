@@ -13,6 +13,7 @@ MmaCost mma_cost(const Mma& mma, const ChipConfig& chip) {
   std::int64_t elements = mma.n * mma.k;
   if (mma.a == OperandSource::scratchpad) elements += mma.m * mma.k;
   cost.operand_bytes = bytes(mma.format, elements).value;
+  if (!chip.tensor_core.operands_from_scratchpad) cost.operand_bytes *= 2;
   cost.operands = Cycles(ceil_div(cost.operand_bytes, chip.scratchpad.bytes_per_cycle));
   return cost;
 }

@@ -42,9 +42,9 @@ class BandwidthCalendar {
 ///   operands   = ceil(bytes(B) [+ bytes(A) unless it is in registers] / scratchpad bytes per
 ///   cycle)
 ///   occupancy  = max(arithmetic, operands) + issue
-/// A unit that streams operands from the scratchpad (wgmma) takes the larger; what exceeds the
-/// arithmetic is charged to the scratchpad. One that reads registers (mma.sync) is fed by loads
-/// that are separate instructions of the same bandwidth: the same maximum holds, with A included.
+/// A unit that streams operands from the scratchpad (wgmma) reads each once; warps that load
+/// registers themselves (mma.sync, two by two over the tile) read each operand twice. What exceeds
+/// the arithmetic is charged to the scratchpad.
 /// Source: H100 wgmma m64n256k16 every 128 cycles at 4096 FLOP/cycle, 128 B/cycle scratchpad.
 struct MmaCost {
   Cycles arithmetic, operands, issue;
