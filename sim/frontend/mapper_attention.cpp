@@ -22,7 +22,8 @@ double mma_cycles(double m, double n, double k, bool a_from_registers, Format fo
                   const ChipConfig& chip) {
   const double rate = std::max(1, chip.tensor_core.flops_per_cycle(format));
   const double operands = ((a_from_registers ? 0 : m) + n) * k * bits(format) / 8.0;
-  return std::max(2 * m * n * k / rate, operands / std::max(1, chip.scratchpad.bytes_per_cycle));
+  return chip.tensor_core.issue_cycles +
+         std::max(2 * m * n * k / rate, operands / std::max(1, chip.scratchpad.bytes_per_cycle));
 }
 
 }  // namespace
@@ -49,9 +50,13 @@ Estimate estimate_attention(const SectionBuilder& section, const AttentionProble
                  vector_cycles(VectorFunction::convert, chip.vector_unit);
     }
   }
-  const double kv_bytes = kv * static_cast<double>(p.head_dim) *
-                          (bits(section.tensor(p.k).format) + bits(section.tensor(p.v).format)) /
-                          8.0;
+  // A row of one head is fetched in whole lines.
+  const auto row_bytes = [&](TensorIndex tensor) {
+    const std::int64_t line = std::max(1, chip.l2.line_bytes);
+    return static_cast<double>(
+        round_up(bytes(section.tensor(tensor).format, p.head_dim).value, line));
+  };
+  const double kv_bytes = kv * (row_bytes(p.k) + row_bytes(p.v));
 
   // One step over K and V of the blocks a core holds.
   const double units = static_cast<double>(s.units);
@@ -65,6 +70,9 @@ Estimate estimate_attention(const SectionBuilder& section, const AttentionProble
   const double in_flight =
       std::min(together * static_cast<double>(t.stages) * kv_bytes, rates.in_flight_bytes);
   step = std::max(step, kv_bytes * rates.hbm_latency / in_flight);
+
+  // A single buffer is refilled only when its tile has been multiplied.
+  if (t.stages == 1) step += rates.l2_latency / together;
 
   // Steps of a tile, on average and at most.
   double steps = static_cast<double>(s.split_tiles);
@@ -90,7 +98,10 @@ Estimate estimate_attention(const SectionBuilder& section, const AttentionProble
 
   Estimate estimate;
   const double kv_heads = static_cast<double>(p.batch * p.kv_heads);
+  const double rows_and_heads = static_cast<double>(p.batch * p.q_len * p.heads);
   estimate.hbm_bytes = kv_heads * kv_bytes * static_cast<double>(s.kv_tiles);
+  const double streamed = rows_and_heads * (row_bytes(p.q) + row_bytes(p.o));
+  if (streamed > rates.l2_capacity) estimate.hbm_bytes += streamed;
   const double memory_time = estimate.hbm_bytes / rates.hbm_bytes;
   estimate.cycles = rates.launch_gap + rates.hbm_latency + std::max(core_time, memory_time) +
                     0.1 * std::min(core_time, memory_time) + rates.l2_latency;
@@ -136,6 +147,8 @@ AttentionTiling choose_attention(const SectionBuilder& section, const AttentionP
       if (packed == 0 && consumers > 1 && p.q_len <= (consumers - 1) * 64) continue;
       for (const std::int64_t kv_tile :
            {128, 176, 160, 144, 112, 96, 80, 64, 224, 192, 48, 32, 16}) {
+        // Wider scores leave too few registers for the rest in 16 bits, as the libraries found.
+        if (kv_tile > (bits(p.operands) > 8 ? 176 : 224)) continue;
         if (kv_tile > 16 && kv_tile / 2 >= round_up(p.kv_len, 16)) continue;
         for (const std::int64_t stages : {2, 3, 4, 1}) {
           for (const std::int64_t resident : {1, 2, 3, 4}) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "sim/base/error.h"
@@ -14,6 +15,10 @@ namespace {
 /// tensor core, barriers, vector latencies.
 constexpr double tile_overhead_cycles = 150;
 constexpr std::int64_t max_stages = 8;
+constexpr double odd_tile_penalty = 1.02;
+/// Up to so many rows of A the weights always take the tensor core's rows: the other way round
+/// more than half of its work would be padding.
+constexpr std::int64_t always_swapped_rows = 32;
 
 /// Operand bytes read from DRAM with tiles walked in groups of `group` cluster rows.
 double operand_traffic(const GemmProblem& p, const GemmTiling& t, const GemmShape& s,
@@ -26,19 +31,25 @@ double operand_traffic(const GemmProblem& p, const GemmTiling& t, const GemmShap
   if (m_bytes + n_bytes <= capacity) return groups * (m_bytes + n_bytes);
   const double row_bytes = static_cast<double>(t.tile_m * t.cluster) * k;
   const double col_bytes = static_cast<double>(t.tile_n) * k;
-  const double rows = static_cast<double>(std::min(group, s.cluster_rows));
+  // What runs at the same time: `group` cluster rows, as many columns as that leaves, or more rows
+  // if there are not so many columns.
+  const double all_rows = static_cast<double>(s.cluster_rows);
+  double rows = std::min(static_cast<double>(group), all_rows);
   const double cols = std::clamp(clusters / rows, 1.0, static_cast<double>(s.tiles_n));
-  const double strips =
-      static_cast<double>(ceil_div(s.cluster_rows, std::max<std::int64_t>(group, 1)));
-  const double window = rows * row_bytes + cols * col_bytes;
+  rows = std::clamp(clusters / cols, rows, all_rows);
+  const double window = std::min(rows * row_bytes, m_bytes) + std::min(cols * col_bytes, n_bytes);
+  double traffic = 0;
   if (window <= capacity) {
     // A strip's rows stay while its columns pass.
+    const double strips = std::ceil(all_rows / rows);
     const double again = n_bytes + rows * row_bytes <= capacity ? 1 : strips;
-    return groups * (m_bytes + again * n_bytes);
+    traffic = m_bytes + again * n_bytes;
+  } else {
+    // Not even one wave's operands stay: every wave reads its own.
+    const double waves = all_rows * static_cast<double>(s.tiles_n) / std::max(1.0, clusters);
+    traffic = std::max(1.0, waves) * window;
   }
-  // Not even one wave's operands stay: every wave reads its own.
-  const double waves = static_cast<double>(s.cluster_rows * s.tiles_n) / std::max(1.0, clusters);
-  return groups * std::max(1.0, waves) * window;
+  return groups * std::max(traffic, m_bytes + n_bytes);
 }
 
 std::int64_t best_group(const GemmProblem& p, const GemmTiling& t, const GemmShape& s,
@@ -79,9 +90,10 @@ Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& p, cons
   const double instructions = static_cast<double>(t.tile_m) / instruction_m;
   const double step_k = static_cast<double>(t.tile_k);
   const double multiply =
-      instructions * std::max(2 * instruction_m * static_cast<double>(t.tile_n) * step_k / rate,
-                              (instruction_m + static_cast<double>(t.tile_n)) * step_k * element /
-                                  std::max(1, chip.scratchpad.bytes_per_cycle));
+      instructions * (chip.tensor_core.issue_cycles +
+                      std::max(2 * instruction_m * static_cast<double>(t.tile_n) * step_k / rate,
+                               (instruction_m + static_cast<double>(t.tile_n)) * step_k * element /
+                                   std::max(1, chip.scratchpad.bytes_per_cycle)));
   const double m_bytes = static_cast<double>(s.m_box) * step_k * element;
   const double n_bytes = static_cast<double>(s.n_box * t.cluster) * step_k * element;
   const double from_l2 = m_bytes + n_bytes / static_cast<double>(t.cluster);
@@ -158,7 +170,9 @@ GemmTiling choose_gemm(const SectionBuilder& section, const GemmProblem& p) {
     const GemmShape shape(p, deepest);
     deepest.raster_group =
         best_group(p, deepest, shape, concurrent_clusters(deepest, shape, chip), capacity);
-    const double cycles = estimate_gemm(section, p, deepest).cycles;
+    double cycles = estimate_gemm(section, p, deepest).cycles;
+    // Libraries tune tiles of powers of two best; others must be worth it.
+    if ((deepest.tile_n & (deepest.tile_n - 1)) != 0) cycles *= odd_tile_penalty;
     if (cycles < least * 0.9999) {
       least = cycles;
       best = deepest;
@@ -166,7 +180,7 @@ GemmTiling choose_gemm(const SectionBuilder& section, const GemmProblem& p) {
   };
 
   for (const bool swapped : {false, true}) {
-    if (swapped && p.m > 512) continue;
+    if (swapped ? p.m > 512 : p.m <= always_swapped_rows) continue;
     const std::int64_t m_side = swapped ? p.n : p.m;
     const std::int64_t n_side = swapped ? p.m : p.n;
     for (const std::int64_t tile_m : {128, 256, 64}) {
@@ -175,7 +189,7 @@ GemmTiling choose_gemm(const SectionBuilder& section, const GemmProblem& p) {
         if (tile_m / consumers < 64 || tile_m / consumers > 128) continue;
         for (const std::int64_t tile_n :
              {256, 128, 192, 224, 160, 96, 112, 80, 64, 48, 32, 24, 16, 8}) {
-          if (tile_n > 8 && tile_n / 2 >= round_up(n_side, 16)) continue;
+          if (tile_n >= 2 * round_up(n_side, 8)) continue;
           for (const std::int64_t cluster : {1, 2}) {
             if (cluster > 1 && m_side <= tile_m) continue;
             for (const std::int64_t resident : {1, 2, 3}) {

@@ -1,0 +1,215 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "lowering_fixture.h"
+#include "sim/frontend/kernel_attention.h"
+#include "sim/frontend/kernel_gemm.h"
+#include "sim/frontend/program_builder.h"
+
+using namespace tessera;
+
+namespace {
+
+/// Lowers a GEMM with a tiling of our own.
+Trace gemm_with(const std::string& text, GemmTiling tiling, const ChipConfig& chip) {
+  const LayerGraph graph = op_graph(text);
+  SectionBuilder section(graph.blocks[0], chip);
+  section.start_op(0);
+  const Op& op = graph.blocks[0].ops[0];
+  GemmProblem problem;
+  problem.m = op.m;
+  problem.n = op.n;
+  problem.k = op.k;
+  problem.a = 0;
+  problem.b = 1;
+  problem.c = 2;
+  problem.operands = operand_format(op.precision);
+  REQUIRE(fits(problem, tiling, chip));
+  lower_gemm(section, problem, tiling);
+  Trace trace;
+  trace.chip = chip.name;
+  trace.sections.push_back(section.take());
+  return trace;
+}
+
+GemmTiling tiling(std::int64_t m, std::int64_t n, std::int64_t consumers, std::int64_t cluster = 1,
+                  std::int64_t splits = 1, bool swapped = false) {
+  GemmTiling t;
+  t.tile_m = m;
+  t.tile_n = n;
+  t.consumers = consumers;
+  t.cluster = cluster;
+  t.splits = splits;
+  t.swapped = swapped;
+  t.stages = 3;
+  return t;
+}
+
+}  // namespace
+
+TEST_CASE("every tiling covers every shape exactly once") {
+  const ChipConfig chip = wide_chip();
+  for (const char* shape : {"gemm m=1 n=1 k=1", "gemm m=129 n=257 k=65", "gemm m=385 n=96 k=1000",
+                            "gemm m=640 n=512 k=256", "gemm m=63 n=1023 k=191"}) {
+    for (const GemmTiling& t :
+         {tiling(64, 8, 1), tiling(64, 256, 1), tiling(128, 256, 2), tiling(256, 128, 2),
+          tiling(128, 128, 1), tiling(128, 256, 2, 2), tiling(256, 96, 2, 2), tiling(64, 48, 1, 2),
+          tiling(128, 16, 1, 1, 1, true), tiling(128, 64, 2, 2, 1, true),
+          tiling(64, 200, 1, 1, 1, true)}) {
+      CAPTURE(shape, t.tile_m, t.tile_n, t.consumers, t.cluster, t.swapped);
+      CHECK(findings(gemm_with(shape, t, chip), chip) == "");
+    }
+  }
+}
+
+TEST_CASE("split K adds every part into its own rows and combines them") {
+  const ChipConfig chip = wide_chip();
+  for (const bool swapped : {false, true}) {
+    for (const std::int64_t splits : {2, 3, 8}) {
+      CAPTURE(swapped, splits);
+      const Trace trace =
+          gemm_with("gemm m=100 n=130 k=1000", tiling(64, 32, 1, 1, splits, swapped), chip);
+      CHECK(findings(trace, chip) == "");
+      REQUIRE(trace.sections[0].kernels.size() == 2);
+      CHECK(trace.sections[0].kernels[1].name == "gemm.combine");
+      const Tensor& partial = trace.sections[0].tensors.back();
+      CHECK(partial.kind == TensorKind::workspace);
+      CHECK(partial.format == Format::fp32);
+      CHECK(partial.rows == splits * 100);
+      CHECK(partial.cols == 130);
+    }
+  }
+}
+
+TEST_CASE("a split without work does not fit") {
+  GemmProblem problem;
+  problem.m = problem.n = 64;
+  problem.k = 128;
+  CHECK(fits(problem, tiling(64, 64, 1, 1, 2), wide_chip()));
+  CHECK_FALSE(fits(problem, tiling(64, 64, 1, 1, 3), wide_chip()));
+}
+
+TEST_CASE("the multiply-adds of a GEMM kernel are at least the operation's") {
+  const ChipConfig chip = wide_chip();
+  for (const GemmTiling& t :
+       {tiling(128, 256, 2, 2), tiling(64, 32, 1, 1, 3), tiling(128, 32, 2, 1, 1, true)}) {
+    const Trace trace = gemm_with("gemm m=300 n=500 k=700", t, chip);
+    GemmProblem problem;
+    problem.m = 300;
+    problem.n = 500;
+    problem.k = 700;
+    const GemmShape shape(problem, t);
+    const std::vector<Mma> products = instructions<Mma>(trace.sections[0].kernels[0]);
+    std::int64_t rows = 0;  // of one K step: the first step stands before the loop, the rest in it
+    for (const Mma& mma : products) {
+      CHECK(mma.n == t.tile_n);
+      CHECK(mma.k == t.tile_k);
+      rows += mma.m;
+    }
+    CHECK(rows == 2 * shape.consumer_m);
+    const std::int64_t step_flops = 2 * t.tile_m * t.tile_n * t.tile_k;
+    CHECK(shape.units * t.cluster * ceil_div(700, t.tile_k * t.splits) * step_flops >=
+          2 * 300 * 500 * 700);
+  }
+}
+
+TEST_CASE("blocks of a cluster load half of the shared operand each, for both") {
+  const ChipConfig chip = wide_chip();
+  const Trace trace = gemm_with("gemm m=512 n=512 k=512", tiling(128, 256, 2, 2), chip);
+  const Kernel& kernel = trace.sections[0].kernels[0];
+  CHECK(kernel.cluster == 2);
+  CHECK(kernel.grid % 2 == 0);
+  const std::vector<Load> loads = instructions<Load>(kernel);
+  REQUIRE(loads.size() == 2);
+  CHECK_FALSE(loads[0].multicast);
+  CHECK(loads[0].rows == 128);
+  CHECK(loads[1].multicast);
+  CHECK(loads[1].rows == 128);
+  // Full counts what lands, from both blocks; empty hears of the consumers of both.
+  const std::vector<Expect> expected = instructions<Expect>(kernel);
+  REQUIRE(expected.size() == 1);
+  CHECK(expected[0].bytes == (128 + 256) * 64 * 2);
+  CHECK(kernel.barriers[1].arrivals == 4);
+  CHECK(kernel.barriers[1].initially_complete);
+}
+
+TEST_CASE("a fused residual comes by a ring of its own") {
+  LayerGraph graph = op_graph("linear m=300 n=200 k=100");
+  Op& op = graph.blocks[0].ops[0];
+  Tensor residual = graph.blocks[0].tensors[static_cast<std::size_t>(op.outputs[0])];
+  residual.name = "residual";
+  residual.warm = true;
+  graph.blocks[0].tensors.push_back(residual);
+  op.inputs.push_back(static_cast<TensorId>(graph.blocks[0].tensors.size()) - 1);
+  op.epilogue.residual = true;
+  op.epilogue.bias = true;
+  op.epilogue.activation = Activation::gelu;
+  for (const ChipConfig& chip : {wide_chip(), plain_chip()}) {
+    const Trace trace = lower(graph, chip);
+    CHECK(findings(trace, chip) == "");
+    const Kernel& kernel = trace.sections[0].kernels.back();
+    std::vector<VectorFunction> functions;
+    for (const Vector& vector : instructions<Vector>(kernel)) functions.push_back(vector.function);
+    CHECK(std::count(functions.begin(), functions.end(), VectorFunction::residual) == 1);
+    CHECK(std::count(functions.begin(), functions.end(), VectorFunction::gelu) == 1);
+    CHECK(std::count(functions.begin(), functions.end(), VectorFunction::bias) == 1);
+  }
+}
+
+TEST_CASE("softmax elements and matrix products of attention cover every pair") {
+  const ChipConfig chip = wide_chip();
+  const Trace trace = lower_op_text(
+      "attention batch=2 q_len=1000 kv_len=1000 heads=4 kv_heads=2 head_dim=128", chip);
+  const Kernel& kernel = trace.sections[0].kernels.at(0);
+  const std::vector<Mma> products = instructions<Mma>(kernel);
+  REQUIRE(products.size() == 4);  // the first scores, scores and values of the loop, last values
+  CHECK(products[0].k == 128);
+  CHECK(products[0].a == OperandSource::scratchpad);
+  CHECK(products[2].n == 128);
+  CHECK(products[2].k == products[0].n);
+  CHECK(products[2].a == OperandSource::registers);
+  for (const Vector& vector : instructions<Vector>(kernel)) {
+    if (vector.function == VectorFunction::softmax) {
+      CHECK(vector.elements == products[0].m * products[0].n);
+    }
+  }
+}
+
+TEST_CASE("a loop known to run once, and a condition known while building, leave no code") {
+  RoleBuilder role("r", 1, 4, 32);
+  role.loop("i", 0, 64, 64, [&](const Expr& i) { role.load(0, i, 0, 64, 64); });
+  role.loop("i", 5, 5, 1, [&](const Expr&) { role.wait(0); });
+  role.when_less(3, 4, [&] { role.arrive(0); });
+  role.when_less(4, 4, [&] { role.wait(1); });
+  CHECK(role.minimum("m", 3, 4) == Expr(3));
+  CHECK(role.quotient("q", 7, 2) == Expr(3));
+  CHECK(role.remainder("r", 7, 2) == Expr(1));
+  const Role built = role.take();
+  REQUIRE(built.code.size() == 2);
+  CHECK(std::holds_alternative<Load>(built.code[0]));
+  CHECK(std::holds_alternative<Arrive>(built.code[1]));
+  CHECK(built.variables.size() == first_free_var);
+}
+
+TEST_CASE("nested scopes with the same name have different variables, successive ones share") {
+  RoleBuilder role("r", 1, 4, 32);
+  const Expr n = RoleBuilder::cluster();
+  role.loop("i", 0, n, 1, [&](const Expr& outer) {
+    role.loop("i", 0, n, 1, [&](const Expr& inner) { CHECK_FALSE(outer == inner); });
+  });
+  role.when_less(0, n, [&] { role.when_less(1, n, [&] { role.wait(0); }); });
+  Expr first, second;
+  role.loop("j", 0, n, 1, [&](const Expr& j) { first = j; });
+  role.loop("j", 0, n, 1, [&](const Expr& j) { second = j; });
+  CHECK(first == second);
+  const Role built = role.take();
+  CHECK(std::find(built.variables.begin(), built.variables.end(), "if2") != built.variables.end());
+}
+
+TEST_CASE("a role that needs too many variables is a mistake of ours, caught at once") {
+  RoleBuilder role("r", 1, 4, 32);
+  for (std::size_t i = first_free_var; i < max_variables; ++i) {
+    role.minimum("v" + std::to_string(i), RoleBuilder::cluster(), 5);
+  }
+  CHECK_THROWS_AS(role.minimum("one too many", RoleBuilder::cluster(), 5), std::logic_error);
+}
