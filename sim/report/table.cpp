@@ -132,8 +132,9 @@ std::string headline(const RunResult& run, const Figures& f, const Paint& paint)
       {{{"L2 hit rate", f.l2_read > 0 ? percent(f.l2_hit_rate) : none},
         {"power", run.power_w > 0 ? digits(run.power_w) + " W" : none}}},
       {{{"bound", std::string(name(f.bound))},
-        {"roofline",
-         fmt::format("{}, {} achieved", time_text(f.roofline_us), percent(f.roofline_fraction))}}},
+        {"roofline", f.roofline_us > 0 ? fmt::format("{}, {} achieved", time_text(f.roofline_us),
+                                                     percent(f.roofline_fraction))
+                                       : none}}},
   };
   std::string text;
   for (const auto& row : rows)

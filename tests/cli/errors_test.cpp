@@ -156,7 +156,7 @@ TEST_CASE("a malformed trace is refused with file and line") {
   refused(text.substr(0, text.size() / 2), {"bad.trace:"});
   refused(text + "nonsense here\n", {"bad.trace:"});
   check_refused({"replay", "--chip", "toy", folder / "none.trace"}, {"none.trace"});
-  check_refused({"replay", "--chip", "toy", folder.path().string()}, {"FILE"});
+  check_refused({"replay", "--chip", "toy", folder.path().string()}, {"directory"});
 }
 
 TEST_CASE("a deadlocked trace is a failed simulation that says who waits for whom") {

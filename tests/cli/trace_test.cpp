@@ -71,3 +71,42 @@ TEST_CASE("replaying on another chip than the trace was lowered for is noted") {
   CHECK(contains(run({"replay", "--chip", "toy", "--set", "l2.size_mib=8", trace}).out,
                  "note: the trace was lowered for toy with other values"));
 }
+
+TEST_CASE("trace stat counts what a GEMM does") {
+  const TraceFolder folder;
+  const Outcome outcome = run({"trace", "stat", folder / "gemm.trace"});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.status == 0);
+  CHECK(contains(outcome.out, "op/gemm"));
+
+  const json result = json::parse(run({"trace", "stat", folder / "gemm.trace", "--json", "-"}).out);
+  REQUIRE(result["kernels"].size() == 1);
+  const json& kernel = result["kernels"][0];
+  CHECK(kernel["complete"] == true);
+  CHECK(kernel["mma_flops"] == 2LL * 256 * 256 * 256);
+  CHECK(kernel["store_bytes"] == 2LL * 256 * 256);
+  CHECK(kernel["executed"]["mma"] > 0);
+  CHECK(kernel["executed"]["load"] > 0);
+}
+
+TEST_CASE("trace diff says what changed and exits with 1") {
+  const TraceFolder folder;
+  folder.lower("other.trace", "512");
+  const Outcome same = run({"trace", "diff", folder / "gemm.trace", folder / "gemm.trace"});
+  CHECK(same.status == 0);
+  const Outcome differ = run({"trace", "diff", folder / "gemm.trace", folder / "other.trace"});
+  INFO(differ.out << differ.err);
+  CHECK(differ.status == 1);
+  CHECK(differ.err.empty());
+  CHECK(contains(differ.out, "256"));
+  CHECK(contains(differ.out, "512"));
+
+  const Outcome as_json =
+      run({"trace", "diff", folder / "gemm.trace", folder / "other.trace", "--json", "-"});
+  CHECK(as_json.status == 1);
+  const json result = json::parse(as_json.out);
+  CHECK(result["same"] == false);
+  CHECK_FALSE(result["differences"].empty());
+  CHECK(run({"trace", "diff", folder / "gemm.trace"}).status == 2);
+  CHECK(run({"trace", "diff", folder / "gemm.trace", folder / "none"}).status == 2);
+}
