@@ -180,7 +180,7 @@ GemmTiling choose_gemm(const SectionBuilder& section, const GemmProblem& p) {
   };
 
   for (const bool swapped : {false, true}) {
-    if (swapped ? p.m > 512 : p.m <= always_swapped_rows) continue;
+    if (!swapped && p.m <= always_swapped_rows) continue;
     const std::int64_t m_side = swapped ? p.n : p.m;
     const std::int64_t n_side = swapped ? p.m : p.n;
     for (const std::int64_t tile_m : {128, 256, 64}) {
