@@ -271,16 +271,4 @@ bool representable(Format format, float value) {
   return back == value;
 }
 
-std::uint32_t fp32_bits(float value) {
-  std::uint32_t pattern = 0;
-  std::memcpy(&pattern, &value, sizeof pattern);
-  return pattern;
-}
-
-float fp32_value(std::uint32_t pattern) {
-  float value = 0;
-  std::memcpy(&value, &pattern, sizeof value);
-  return value;
-}
-
 }  // namespace tessera

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -111,7 +112,15 @@ std::uint32_t encode_scaled(const FloatFormat& format, bool negative, std::uint6
 bool representable(Format format, float value);
 
 /// FP32 bit pattern of a float and back.
-std::uint32_t fp32_bits(float value);
-float fp32_value(std::uint32_t bits);
+inline std::uint32_t fp32_bits(float value) {
+  std::uint32_t pattern = 0;
+  std::memcpy(&pattern, &value, sizeof pattern);
+  return pattern;
+}
+inline float fp32_value(std::uint32_t pattern) {
+  float value = 0;
+  std::memcpy(&value, &pattern, sizeof value);
+  return value;
+}
 
 }  // namespace tessera

@@ -26,10 +26,8 @@ constexpr int panel_products = 32;
 
 bool is_special(std::uint32_t pattern) { return (pattern & 0x7F800000) == 0x7F800000; }
 
-/// A value of an operand, as its unit reads it.
-std::uint32_t operand_bits(const FloatFormat& f, float value) {
-  return fp32_bits(value) & ~((1u << f.padding_bits) - 1);
-}
+/// The bits of an operand that its unit reads.
+std::uint32_t kept_bits(const FloatFormat& f) { return ~((1u << f.padding_bits) - 1); }
 
 /// NaN and Inf pass; dot_add() knows them.
 void check_operands(const Unit& unit, const float* values, std::int64_t rows, std::int64_t columns,
@@ -41,15 +39,22 @@ void check_operands(const Unit& unit, const float* values, std::int64_t rows, st
   const std::uint32_t max = fp32_bits(max_finite(unit.input));
   // Adding this power of two rounds to the format's smallest subnormal.
   const float magic = std::ldexp(1.0F, f.min_exponent() - f.fraction_bits + 23);
-  for (std::int64_t i = 0; i < rows * columns; ++i) {
-    const std::uint32_t magnitude = fp32_bits(values[i]) & 0x7FFFFFFF;
+  const auto fits = [&](float value) {
+    const std::uint32_t magnitude = fp32_bits(value) & 0x7FFFFFFF;
     const float small = fp32_value(magnitude);
-    const bool fits = magnitude >= min_normal ? (magnitude & surplus) == 0 && magnitude <= max
-                                              : (small + magic) - magic == small;
-    if (!fits && !representable(unit.input, values[i]))
-      throw std::invalid_argument(fmt::format("gemm: {}[{}][{}] = {} is not a value of {}", which,
-                                              i / columns, i % columns, values[i],
-                                              name(unit.input)));
+    const bool normal = ((magnitude & surplus) == 0) & (magnitude <= max);
+    const bool subnormal = (small + magic) - magic == small;
+    return magnitude >= min_normal ? normal : subnormal;
+  };
+  for (std::int64_t begin = 0; begin < rows * columns; begin += 256) {
+    const std::int64_t end = std::min(begin + 256, rows * columns);
+    bool all = true;
+    for (std::int64_t i = begin; i < end; ++i) all &= fits(values[i]);
+    for (std::int64_t i = begin; !all && i < end; ++i)
+      if (!fits(values[i]) && !representable(unit.input, values[i]))
+        throw std::invalid_argument(fmt::format("gemm: {}[{}][{}] = {} is not a value of {}", which,
+                                                i / columns, i % columns, values[i],
+                                                name(unit.input)));
   }
 }
 
@@ -138,7 +143,7 @@ struct Split {
 };
 
 Split split(const FloatFormat& f, float value) {
-  const std::uint32_t pattern = operand_bits(f, value);
+  const std::uint32_t pattern = fp32_bits(value) & kept_bits(f);
   const int field = static_cast<int>(pattern >> 23 & 0xFF);
   const std::uint32_t fraction = pattern & 0x7FFFFF;
   Split s = {static_cast<std::int32_t>(field == 0 ? fraction : fraction | 0x800000),
@@ -217,14 +222,18 @@ NonFinite non_finite_of(const Unit& unit, const Gemm& g) {
   const FloatFormat& f = float_format(unit.input);
   NonFinite found = {std::vector<unsigned char>(static_cast<std::size_t>(g.m), 0),
                      std::vector<unsigned char>(static_cast<std::size_t>(g.n), 0)};
-  for (std::int64_t i = 0; i < g.m; ++i)
+  const std::uint32_t kept = kept_bits(f);
+  for (std::int64_t i = 0; i < g.m; ++i) {
+    unsigned any = 0;
     for (std::int64_t k = 0; k < g.k; ++k)
-      if (is_special(operand_bits(f, g.a[i * g.k + k])))
-        found.rows[static_cast<std::size_t>(i)] = 1;
+      any |= static_cast<unsigned>(is_special(fp32_bits(g.a[i * g.k + k]) & kept));
+    found.rows[static_cast<std::size_t>(i)] = any != 0;
+  }
+  unsigned char* columns = found.columns.data();
   for (std::int64_t k = 0; k < g.k; ++k)
     for (std::int64_t j = 0; j < g.n; ++j)
-      if (is_special(operand_bits(f, g.b[k * g.n + j])))
-        found.columns[static_cast<std::size_t>(j)] = 1;
+      columns[j] = static_cast<unsigned char>(
+          columns[j] | static_cast<unsigned>(is_special(fp32_bits(g.b[k * g.n + j]) & kept)));
   return found;
 }
 
@@ -276,17 +285,19 @@ bool holds(const Unit& unit, Accumulator accumulator) {
   return sums_fit && rounding_fits && exponents_fit;
 }
 
+// The packing loops have no branches: signs and zeros of real data are unpredictable.
+
 template <class Real>
 Exponent<Real> exponent_of(std::uint32_t magnitude, int min_exponent) {
-  if (magnitude == 0) return zero_exponent<Real>;
-  const int exponent = static_cast<int>(magnitude >> 23) - 127;
-  return static_cast<Exponent<Real>>(std::max(exponent, min_exponent));
+  const int exponent = std::max(static_cast<int>(magnitude >> 23) - 127, min_exponent);
+  const int zero = -static_cast<int>(magnitude == 0);  // all ones for a zero
+  return static_cast<Exponent<Real>>((exponent & ~zero) | (zero_exponent<Real> & zero));
 }
 
 /// The operand as the kernels see it: rows and columns with specials are computed apart.
-std::uint32_t finite_bits(const FloatFormat& f, float value) {
-  const std::uint32_t pattern = operand_bits(f, value);
-  return is_special(pattern) ? 0 : pattern;
+std::uint32_t finite_bits(std::uint32_t kept_bits, float value) {
+  const std::uint32_t pattern = fp32_bits(value) & kept_bits;
+  return pattern & ~(0U - static_cast<std::uint32_t>(is_special(pattern)));
 }
 
 /// Consecutive products that one call of the kernel takes: whole steps, inside one promoted part.
@@ -323,6 +334,8 @@ struct PackedRows {
   PackedRows(const Unit& unit, const Gemm& g, const std::vector<Section>& sections,
              std::int64_t first, std::int64_t rows, int lanes) {
     const FloatFormat& f = float_format(unit.input);
+    const std::uint32_t kept = kept_bits(f);
+    const int min_exponent = f.min_exponent();
     const Section& last = sections.back();
     const auto padded_k =
         static_cast<std::size_t>(last.padded_begin + std::int64_t{last.steps} * unit.products);
@@ -335,12 +348,12 @@ struct PackedRows {
         const float* source = g.a + (first + i) * g.k + s.begin;
         const std::int64_t target = s.padded_begin * rows + i * length;
         for (std::int64_t k = 0; k < used; ++k) {
-          const std::uint32_t pattern = finite_bits(f, source[k]);
+          const std::uint32_t pattern = finite_bits(kept, source[k]);
           const std::uint32_t magnitude = pattern & 0x7FFFFFFF;
           const auto at = static_cast<std::size_t>(target + k);
           values[at].magnitude = fp32_value(magnitude);
-          values[at].offset = pattern >> 31 != 0 ? lanes : 0;
-          exponents[at] = exponent_of<Real>(magnitude, f.min_exponent());
+          values[at].offset = static_cast<int>(pattern >> 31) * lanes;
+          exponents[at] = exponent_of<Real>(magnitude, min_exponent);
         }
       }
     }
@@ -362,6 +375,7 @@ struct PackedColumns {
             std::int64_t first, int lanes) {
     const std::int64_t columns = std::min<std::int64_t>(lanes, g.n - first);
     const int min_exponent = f.min_exponent();
+    const std::uint32_t kept = kept_bits(f);
     for (std::int64_t k = 0; k < products; ++k) {
       Real* plus = values.data() + k * 2 * lanes;
       Real* minus = plus + lanes;
@@ -369,10 +383,10 @@ struct PackedColumns {
       const std::int64_t used = s.begin + k < g.k ? columns : 0;
       const float* source = g.b + (used > 0 ? (s.begin + k) * g.n + first : 0);
       for (std::int64_t j = 0; j < used; ++j) {
-        const std::uint32_t pattern = finite_bits(f, source[j]);
+        const std::uint32_t pattern = finite_bits(kept, source[j]);
         const float value = fp32_value(pattern);
-        plus[j] = value > 0 ? value : 0.0F;
-        minus[j] = value < 0 ? -value : 0.0F;
+        plus[j] = std::max(value, 0.0F);
+        minus[j] = std::max(-value, 0.0F);
         exponent[j] = exponent_of<Real>(pattern & 0x7FFFFFFF, min_exponent);
       }
       std::fill(plus + used, plus + lanes, Real{0});

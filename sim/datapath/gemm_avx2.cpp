@@ -4,6 +4,10 @@
 
 #include <immintrin.h>
 
+// The kernels change the rounding mode: nothing may be computed ahead in another one. Contraction is
+// off for the whole project.
+#pragma GCC optimize("rounding-math")
+
 #define TESSERA_TARGET __attribute__((target("avx2,fma,f16c")))
 #define TESSERA_KERNELS avx2
 #define TESSERA_OP TESSERA_TARGET static inline

@@ -20,7 +20,7 @@ using Values = std::vector<float>;
 
 std::uint32_t code_mask(Format format) {
   const FloatFormat& f = float_format(format);
-  return ((1u << (bits(format) - f.padding_bits)) - 1) << f.padding_bits;
+  return (~0u >> (32 - bits(format) + f.padding_bits)) << f.padding_bits;
 }
 
 /// What random operands look like.
