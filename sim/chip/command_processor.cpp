@@ -96,7 +96,8 @@ void CommandProcessor::finish_kernel() {
   const Kernel& kernel = program_->kernel();
   record.op = kernel.op;
   for (const auto& core : cores_) {
-    const CoreCycles charged = core->ledger.close(end_);
+    const CoreCycles charged =
+        core->ledger.close(end_, program_->has_collective() ? Cause::link : Cause::idle);
     for (std::size_t c = 0; c < cause_count; ++c) record.core_cycles[c] += charged[c];
   }
   const L2::Counters& l2 = l2_.counters();

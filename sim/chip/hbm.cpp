@@ -14,9 +14,10 @@ std::uint64_t hash(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
+// The hash's upper half, scaled to the number of channels without a division.
 std::int64_t turn_of(std::int64_t round, std::int64_t channels) {
-  return static_cast<std::int64_t>(hash(static_cast<std::uint64_t>(round)) %
-                                   static_cast<std::uint64_t>(channels));
+  const std::uint64_t upper = hash(static_cast<std::uint64_t>(round) + 1) >> 32;
+  return static_cast<std::int64_t>((upper * static_cast<std::uint64_t>(channels)) >> 32);
 }
 
 }  // namespace

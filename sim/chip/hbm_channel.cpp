@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace tessera {
 namespace {
@@ -23,6 +24,7 @@ HbmTiming::HbmTiming(const HbmConfig& c)
       burst_scaled(std::llround(c.burst_bytes * 1000.0 * c.stacks * c.pseudo_channels_per_stack /
                                 c.bandwidth_gbps * (1 << scale_bits))),
       long_burst_scaled(std::llround(c.tccd_l_bursts * (1 << scale_bits))),
+      burst(transfer(1)),
       rcd(from_ns(c.trcd_ns)),
       rp(from_ns(c.trp_ns)),
       ras(from_ns(c.tras_ns)),
@@ -33,7 +35,8 @@ HbmTiming::HbmTiming(const HbmConfig& c)
       wr(from_ns(c.twr_ns)),
       wtr(from_ns(c.twtr_ns)),
       rtw(from_ns(c.trtw_ns)),
-      refi(from_ns(c.trefi_ns)),
+      // No refresh: no intervals either, so that nothing closes a row.
+      refi(from_ns(c.trfc_ns > 0 ? c.trefi_ns : 0)),
       rfc(from_ns(c.trfc_ns)),
       banks(c.banks),
       bank_groups(c.bank_groups),
@@ -45,6 +48,9 @@ HbmTiming::HbmTiming(const HbmConfig& c)
 HbmChannel::HbmChannel(const HbmTiming& timing, int index, int channels)
     : timing_(timing),
       window_(timing.refi.value * (index + 1) / channels - timing.refi.value),
+      calm_begin_(window_),
+      calm_end_(timing.refi.value > 0 ? window_ + timing.refi
+                                      : Picoseconds(std::numeric_limits<std::int64_t>::max())),
       banks_(static_cast<std::size_t>(timing.banks)),
       group_free_(static_cast<std::size_t>(timing.bank_groups)) {}
 
@@ -77,12 +83,12 @@ HbmChannel::Opened HbmChannel::open(Picoseconds now, Bank& bank, std::int64_t ro
     return {std::max(now, bank.activated + timing_.rcd), false};
   }
   ++counters_.row_misses;
-  const Picoseconds slot = std::max(now, activate_free_);
+  const Picoseconds slot = refreshed(std::max(now, activate_free_)).when;
   activate_free_ = slot + timing_.rrd;
   Picoseconds activate = std::max(slot, bank.activated + timing_.ras + timing_.rp);
   if (bank.row >= 0 && same_epoch) {
     const Picoseconds precharge =
-        std::max({now, bank.activated + timing_.ras, bank.column_done + timing_.rtp,
+        std::max({now, bank.activated + timing_.ras, bank.last_read + timing_.rtp,
                   bank.written + timing_.wr});
     activate = std::max(activate, precharge + timing_.rp);
   }
@@ -110,15 +116,19 @@ Picoseconds HbmChannel::read(Picoseconds now, std::int64_t address, std::int64_t
   const Picoseconds occupied = timing_.transfer(size);
   const Picoseconds start = refreshed(now).when;
   const Opened opened = open(start, bank, place.row);
-  const Picoseconds group_slot = std::max(start, group_free);
+  const Picoseconds group_slot = group_free > start ? refreshed(group_free).when : start;
   group_free = group_slot +
                Picoseconds((occupied.value * timing_.long_burst_scaled) >> HbmTiming::scale_bits);
   const Picoseconds column = refreshed(std::max(opened.ready, group_slot)).when;
   // The earliest this request's data could follow on an idle device; a bank conflict of its own
   // delays it but not the bus.
   const Picoseconds soonest = start + (opened.missed ? timing_.rcd : Picoseconds(0)) + timing_.cl;
+  if (writing_) {  // from the end of write data to the read's command, and its data tCL later
+    bus_free_ += timing_.wtr + timing_.cl;
+    writing_ = false;
+  }
   bus_free_ = refreshed(std::max(soonest, bus_free_)).when + occupied;
-  bank.column_done = column + occupied;
+  bank.last_read = column + occupied - timing_.burst;
   counters_.read_bytes += size;
   return std::max(bus_free_, column + timing_.cl + occupied);
 }
@@ -127,9 +137,11 @@ Picoseconds HbmChannel::write(Picoseconds now, std::int64_t address, std::int64_
   waiting_bytes_ += size;
   counters_.write_bytes += size;
   if (waiting_bytes_ >= write_batch_bytes) {
-    const Picoseconds start = refreshed(std::max(now, bus_free_) + timing_.rtw).when;
+    const Picoseconds turned = writing_ ? bus_free_ : bus_free_ + timing_.rtw;
+    const Picoseconds start = refreshed(std::max(now + timing_.cwl, turned)).when;
     const Picoseconds written = start + timing_.transfer(waiting_bytes_);
-    bus_free_ = written + timing_.wtr;
+    bus_free_ = written;
+    writing_ = true;
     // The batch's last bank is left open on its row, in write recovery.
     const Place place = place_of(address);
     Bank& bank = banks_[place.bank];

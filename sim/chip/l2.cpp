@@ -78,8 +78,11 @@ L2::L2(const ChipConfig& chip, MemoryPort& memory)
       replicate_far_(chip.l2.replicate_far != 0 && chip.l2.partitions > 1),
       capacity_lines_(std::max<std::int64_t>(
           chip.l2.size_mib * (1LL << 20) / chip.l2.partitions / chip.l2.line_bytes,
-          lines_per_segment)),
-      cores_per_partition_(static_cast<int>(ceil_div(chip.core.count, chip.l2.partitions))) {
+          lines_per_segment)) {
+  const std::int64_t share_of_cores = ceil_div(chip.core.count, chip.l2.partitions);
+  for (int core = 0; core < chip.core.count; ++core) {
+    near_.push_back(static_cast<int>(core / share_of_cores));
+  }
   const auto share = [&](int total) {
     return BandwidthCalendar(std::max(1, total / chip.l2.partitions));
   };
@@ -168,9 +171,9 @@ void L2::visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::in
 }
 
 int L2::home(std::int64_t address) const {
-  return partitions_.size() == 1 ? 0
-                                 : static_cast<int>(mix(static_cast<std::uint64_t>(address) >> 13) %
-                                                    partitions_.size());
+  // The hash's upper half, scaled to the number of partitions without a division.
+  const std::uint64_t upper = mix(static_cast<std::uint64_t>(address) >> 13) >> 32;
+  return static_cast<int>((upper * partitions_.size()) >> 32);
 }
 
 L2::Segment* L2::find(int partition, TensorMap& map, std::int64_t index) {

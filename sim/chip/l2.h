@@ -98,7 +98,7 @@ class L2 {
   void visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::int64_t rows,
              std::int64_t cols, Visit&& each) const;
   int home(std::int64_t address) const;
-  int near(int core) const { return core / cores_per_partition_; }
+  int near(int core) const { return near_[static_cast<std::size_t>(core)]; }
   Segment* find(int partition, TensorMap& map, std::int64_t index);
   Segment& install(Cycles now, int partition, int tensor, TensorMap& map, std::int64_t index);
   void drop_copies(int home_partition, TensorMap& map, std::int64_t index, std::uint64_t lines);
@@ -118,7 +118,7 @@ class L2 {
   bool replicate_far_;
   bool attaching_ = false;
   std::int64_t capacity_lines_;  // per partition
-  int cores_per_partition_;
+  std::vector<int> near_;        // partition by core
   std::vector<Partition> partitions_;
   std::vector<TensorMap> tensors_;
   std::vector<BandwidthCalendar> read_ports_, write_ports_;

@@ -4,8 +4,8 @@
 
 namespace tessera {
 
-CoreCycles Ledger::close(Cycles end) {
-  idle_until(end, Cause::idle);
+CoreCycles Ledger::close(Cycles end, Cause unclaimed) {
+  idle_until(end, unclaimed);
   std::int64_t rest = (union_ - tensor_).value;
   // A context woken by another core's flag may work inside a gap already charged to a wait: that
   // wait is taken back, longest first.

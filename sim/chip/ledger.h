@@ -40,8 +40,8 @@ class Ledger {
   /// Everything up to `now` that no unit was busy in is charged to `waited`.
   void idle_until(Cycles now, Cause waited) { cover(now, now, waited); }
 
-  /// Closes the account at `end`; the rest is idle.
-  CoreCycles close(Cycles end);
+  /// Closes the account at `end`; what no block has claimed is charged to `unclaimed`.
+  CoreCycles close(Cycles end, Cause unclaimed);
 
  private:
   void charge(Cause cause, Cycles amount) {

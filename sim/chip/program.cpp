@@ -176,6 +176,7 @@ void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
       step.b = compile(await->count);
     } else if (const auto* collective = std::get_if<Collective>(&instruction)) {
       step.opcode = Opcode::collective;
+      has_collective_ = true;
       step.busy = collective_time(*collective, chip);
       step.cause = Cause::link;
     }

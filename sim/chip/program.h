@@ -78,6 +78,8 @@ class Program {
   }
   /// Blocks of this kernel one core holds at a time: the tightest of scratchpad, registers, warps.
   std::int64_t resident_blocks() const { return resident_blocks_; }
+  /// The kernel exchanges data with other chips: cores without a block wait for the link.
+  bool has_collective() const { return has_collective_; }
 
  private:
   Expression compile(const Expr& e);
@@ -88,6 +90,7 @@ class Program {
   std::vector<Expr::Term> terms_;
   std::vector<Context> contexts_;
   std::int64_t resident_blocks_ = 1;
+  bool has_collective_ = false;
 };
 
 }  // namespace tessera

@@ -104,12 +104,11 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
       context.variables[var_cluster] = cluster;
       context.variables[var_rank] = static_cast<std::int64_t>(rank);
       context.variables[var_copy] = context.shape->copy;
-      context.waits.assign(kernel.barriers.size(), 0);
-      context.arrives.assign(kernel.barriers.size(), 0);
+      context.waits.assign(kernel.barriers.size(), Cursor{});
+      context.arrives.assign(kernel.barriers.size(), Cursor{});
       for (std::size_t r = 0; r < kernel.barriers.size(); ++r) {
-        if (block.rings[r].initially_complete) context.arrives[r] = kernel.barriers[r].slots;
+        if (block.rings[r].initially_complete) context.arrives[r].generation = 1;
       }
-      context.expect_phase = -1;
       context.mma.clear();
       context.stores.clear();
       context.mma_done = context.stores_done = 0;
@@ -251,44 +250,46 @@ void Sequencer::run(Context& context, Cycles now) {
         break;
       }
       case Opcode::wait: {
-        const std::int64_t phase = context.waits[step.object];
-        const Slot& slot = slot_of(block, step.object, phase);
-        const auto slots = static_cast<std::int64_t>(block.rings[step.object].slots.size());
-        if (slot.completed <= phase / slots) {
+        const Ring& ring = block.rings[step.object];
+        Cursor& at = context.waits[step.object];
+        const Slot& slot = ring.slots[static_cast<std::size_t>(at.slot)];
+        if (slot.completed <= at.generation) {
           context.state = State::barrier;
           context.blocked_since = context.time;
           context.blocked_ring = step.object;
-          context.blocked_phase = phase;
+          context.blocked = at;
           return;
         }
         if (slot.completion > context.time) {
           advance(context, slot.completion + Cycles(chip_.barrier.latency_cycles), slot.cause);
         }
-        ++context.waits[step.object];
+        next(at, ring);
         ++context.pc;
         break;
       }
       case Opcode::arrive: {
-        const std::int64_t phase = context.arrives[step.object]++;
+        const Cursor at = context.arrives[step.object];
+        next(context.arrives[step.object], block.rings[step.object]);
         ++context.pc;
         if (!step.cluster) {
-          arrive(block, step.object, phase, context.time, Cause::barrier);
+          arrive(block, step.object, at, context.time, Cause::barrier);
         } else {
           Block* const first = &blocks_[static_cast<std::size_t>(block.group) * cores_.size()];
           for (std::size_t rank = 0; rank < cores_.size(); ++rank) {
             const Cycles way(&first[rank] == &block ? 0 : chip_.barrier.remote_latency_cycles);
-            arrive(first[rank], step.object, phase, context.time + way, Cause::barrier);
+            arrive(first[rank], step.object, at, context.time + way, Cause::barrier);
           }
         }
         break;
       }
       case Opcode::expect: {
-        const std::int64_t phase = context.arrives[step.object]++;
         context.expect_ring = step.object;
-        context.expect_phase = phase;
+        context.expected = context.arrives[step.object];
+        next(context.arrives[step.object], block.rings[step.object]);
         ++context.pc;
-        slot_of(block, step.object, phase).bytes += step.x;
-        arrive(block, step.object, phase, context.time, Cause::barrier);
+        block.rings[step.object].slots[static_cast<std::size_t>(context.expected.slot)].bytes +=
+            step.x;
+        arrive(block, step.object, context.expected, context.time, Cause::barrier);
         break;
       }
       case Opcode::load:
@@ -377,44 +378,37 @@ void Sequencer::run(Context& context, Cycles now) {
   }
 }
 
-Sequencer::Slot& Sequencer::slot_of(Block& block, std::uint16_t ring, std::int64_t phase) {
-  auto& slots = block.rings[ring].slots;
-  return slots[static_cast<std::size_t>(phase) % slots.size()];
-}
-
-void Sequencer::arrive(Block& block, std::uint16_t ring, std::int64_t phase, Cycles when,
+void Sequencer::arrive(Block& block, std::uint16_t ring, const Cursor& at, Cycles when,
                        Cause cause) {
-  Slot& slot = slot_of(block, ring, phase);
-  const auto slots = static_cast<std::int64_t>(block.rings[ring].slots.size());
-  if (slot.completed != phase / slots) {
-    throw SimulationError(
-        fmt::format("kernel {}: barrier {} of block {}: an arrival at phase {} while phase {} of "
-                    "its slot is not "
-                    "complete (overrun: the slot was refilled before it was released)",
-                    program_->kernel().name, program_->kernel().barriers[ring].name,
-                    block.cluster * static_cast<std::int64_t>(cores_.size()) + block.rank, phase,
-                    slot.completed * slots + phase % slots));
+  Slot& slot = block.rings[ring].slots[static_cast<std::size_t>(at.slot)];
+  if (slot.completed != at.generation) {
+    throw SimulationError(fmt::format(
+        "kernel {}: barrier {} of block {}: an arrival at phase {} while phase {} of its slot is "
+        "not complete (overrun: the slot was refilled before it was released)",
+        program_->kernel().name, program_->kernel().barriers[ring].name,
+        block.cluster * static_cast<std::int64_t>(cores_.size()) + block.rank,
+        phase(at, block.rings[ring]), phase({slot.completed, at.slot}, block.rings[ring])));
   }
   ++slot.arrivals;
   if (slot.latest <= when) {
     slot.latest = when;
     slot.latest_cause = cause;
   }
-  complete_if_due(block, ring, phase, slot);
+  complete_if_due(block, ring, at, slot);
 }
 
-void Sequencer::landed(Block& block, std::uint16_t ring, std::int64_t phase, std::int64_t bytes,
+void Sequencer::landed(Block& block, std::uint16_t ring, const Cursor& at, std::int64_t bytes,
                        Cycles when, Cause cause) {
-  Slot& slot = slot_of(block, ring, phase);
+  Slot& slot = block.rings[ring].slots[static_cast<std::size_t>(at.slot)];
   slot.bytes -= bytes;
   if (slot.latest <= when) {
     slot.latest = when;
     slot.latest_cause = cause;
   }
-  complete_if_due(block, ring, phase, slot);
+  complete_if_due(block, ring, at, slot);
 }
 
-void Sequencer::complete_if_due(Block& block, std::uint16_t ring, std::int64_t phase, Slot& slot) {
+void Sequencer::complete_if_due(Block& block, std::uint16_t ring, const Cursor& at, Slot& slot) {
   if (slot.arrivals < block.rings[ring].arrivals || slot.bytes != 0) return;
   ++slot.completed;
   slot.completion = slot.latest;
@@ -426,13 +420,14 @@ void Sequencer::complete_if_due(Block& block, std::uint16_t ring, std::int64_t p
   for (std::size_t i = 0; i < contexts_per_block_; ++i) {
     Context& waiting = first[i];
     if (waiting.state != State::barrier || waiting.blocked_ring != ring ||
-        waiting.blocked_phase != phase)
+        waiting.blocked.slot != at.slot || waiting.blocked.generation != at.generation) {
       continue;
+    }
     waiting.state = State::ready;
     if (slot.completion > waiting.time) {
       advance(waiting, slot.completion + Cycles(chip_.barrier.latency_cycles), slot.cause);
     }
-    ++waiting.waits[ring];
+    next(waiting.waits[ring], block.rings[ring]);
     ++waiting.pc;
     limit_ = std::min(limit_, waiting.time);
   }
@@ -470,7 +465,7 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
   core.in_flight_bytes += box_bytes;
   Block& own = *context.block;
   if (!step.cluster) {
-    landed(own, context.expect_ring, context.expect_phase, box_bytes, answer.arrival + dma,
+    landed(own, context.expect_ring, context.expected, box_bytes, answer.arrival + dma,
            answer.cause);
     return true;
   }
@@ -480,7 +475,7 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
     if (&first[rank] != &own) {
       arrival = std::max(arrival, l2_.deliver(now, first[rank].core->id, answer.bytes));
     }
-    landed(first[rank], context.expect_ring, context.expect_phase, box_bytes, arrival + dma,
+    landed(first[rank], context.expect_ring, context.expected, box_bytes, arrival + dma,
            answer.cause);
   }
   return true;
@@ -524,11 +519,11 @@ void Sequencer::explain(std::vector<std::string>& lines) const {
   for (const Context& c : contexts_) {
     if (c.state == State::barrier) {
       const Ring& ring = c.block->rings[c.blocked_ring];
-      const Slot& slot = ring.slots[static_cast<std::size_t>(c.blocked_phase) % ring.slots.size()];
+      const Slot& slot = ring.slots[static_cast<std::size_t>(c.blocked.slot)];
       lines.push_back(fmt::format(
           "{} has waited since cycle {} for phase {} of barrier {}: {} of {} arrivals, {} bytes "
           "announced and not landed",
-          context_name(c), c.blocked_since.value, c.blocked_phase,
+          context_name(c), c.blocked_since.value, phase(c.blocked, ring),
           program_->kernel().barriers[c.blocked_ring].name, slot.arrivals, ring.arrivals,
           slot.bytes));
     } else if (c.state == State::flag) {

@@ -77,6 +77,20 @@ class Sequencer : public sc_core::sc_module {
     std::int64_t arrivals = 1;
     bool initially_complete = false;
   };
+  // Where a context stands in a ring: phase = generation * slots + slot, without divisions.
+  struct Cursor {
+    std::int64_t generation = 0;
+    std::int32_t slot = 0;
+  };
+  static void next(Cursor& cursor, const Ring& ring) {
+    if (++cursor.slot == static_cast<std::int32_t>(ring.slots.size())) {
+      cursor.slot = 0;
+      ++cursor.generation;
+    }
+  }
+  static std::int64_t phase(const Cursor& cursor, const Ring& ring) {
+    return cursor.generation * static_cast<std::int64_t>(ring.slots.size()) + cursor.slot;
+  }
   struct Block {
     std::int64_t cluster = -1, rank = 0;
     int group = 0;  // resident cluster slot
@@ -93,8 +107,8 @@ class Sequencer : public sc_core::sc_module {
     const Program::Context* shape = nullptr;
     Block* block = nullptr;
     std::int64_t variables[max_variables] = {};
-    std::vector<std::int64_t> waits, arrives;  // next phase per ring
-    std::int64_t expect_phase = -1;
+    std::vector<Cursor> waits, arrives;  // next phase per ring
+    Cursor expected;                     // phase that loads feed
     std::uint16_t expect_ring = 0;
     std::vector<Cycles> mma;  // completion times, oldest first from mma_done
     std::size_t mma_done = 0;
@@ -105,18 +119,18 @@ class Sequencer : public sc_core::sc_module {
     std::int64_t waited_cycles = 0;
     Cycles blocked_since;
     std::uint16_t blocked_ring = 0;
-    std::int64_t blocked_phase = 0, blocked_flag = 0, blocked_count = 0;
+    Cursor blocked;  // state barrier: phase waited for
+    std::int64_t blocked_flag = 0, blocked_count = 0;
   };
 
   void on_wake();
   // Runs `context` until it blocks, ends, passes limit_, or needs the shared system later than now.
   void run(Context& context, Cycles now);
   void advance(Context& context, Cycles to, Cause cause);
-  void arrive(Block& block, std::uint16_t ring, std::int64_t phase, Cycles when, Cause cause);
-  void landed(Block& block, std::uint16_t ring, std::int64_t phase, std::int64_t bytes, Cycles when,
+  void arrive(Block& block, std::uint16_t ring, const Cursor& at, Cycles when, Cause cause);
+  void landed(Block& block, std::uint16_t ring, const Cursor& at, std::int64_t bytes, Cycles when,
               Cause cause);
-  void complete_if_due(Block& block, std::uint16_t ring, std::int64_t phase, Slot& slot);
-  Slot& slot_of(Block& block, std::uint16_t ring, std::int64_t phase);
+  void complete_if_due(Block& block, std::uint16_t ring, const Cursor& at, Slot& slot);
   bool try_load(Context& context, const Program::Step& step, Cycles now);
   void end_context(Context& context);
   // Time of the earliest ready context or retirement; false if there is none.

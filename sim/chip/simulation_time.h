@@ -17,8 +17,9 @@ class ClockDomain {
  public:
   /// mhz in [1, 1e5].
   explicit ClockDomain(double mhz)
-      : period_(static_cast<std::int64_t>(1e6 / mhz * static_cast<double>(1LL << fraction_bits) +
-                                          0.5)) {}
+      : period_(
+            static_cast<std::int64_t>(1e6 / mhz * static_cast<double>(1LL << fraction_bits) + 0.5)),
+        frequency_(mhz * 1e-6) {}
 
   Picoseconds picoseconds(Cycles cycles) const {
     return Picoseconds(static_cast<std::int64_t>(
@@ -27,8 +28,8 @@ class ClockDomain {
   }
   /// First cycle that starts at or after `time`.
   Cycles cycles_after(Picoseconds time) const {
-    auto cycle =
-        static_cast<std::int64_t>((static_cast<Wide>(time.value) << fraction_bits) / period_);
+    // A guess from below in floating point, then exact steps.
+    auto cycle = static_cast<std::int64_t>(static_cast<double>(time.value) * frequency_) - 1;
     while (picoseconds(Cycles(cycle)) < time) ++cycle;
     return Cycles(cycle);
   }
@@ -48,6 +49,7 @@ class ClockDomain {
   __extension__ using Wide = __int128;
   static constexpr int fraction_bits = 32;
   std::int64_t period_;  // ps * 2^32
+  double frequency_;     // cycles per ps
 };
 
 }  // namespace tessera

@@ -13,27 +13,24 @@ struct Booking {
   Cycles start, end;
 };
 
-/// A pipe that moves `rate` bytes a cycle, first come first served, without rounding each transfer
-/// to whole cycles: time is kept in units of 1/rate cycle.
+/// A pipe that moves `bytes_per_cycle`, first come first served, without rounding each transfer to
+/// whole cycles: time is kept in 2^-20 cycles, so a rate is exact to a millionth.
 ///   end = ceil(max(now, free) + bytes / rate)
 class BandwidthCalendar {
  public:
-  explicit BandwidthCalendar(std::int64_t bytes_per_cycle) : rate_(bytes_per_cycle) {}
+  explicit BandwidthCalendar(std::int64_t bytes_per_cycle)
+      : per_byte_(((std::int64_t{1} << fraction_bits) + bytes_per_cycle / 2) / bytes_per_cycle) {}
 
   /// Cycle in which the last of `bytes` has passed.
   Cycles book(Cycles now, std::int64_t bytes) {
-    const std::int64_t earliest = now.value * rate_;
-    free_ = (free_ > earliest ? free_ : earliest) + bytes;
-    return Cycles(ceil_div(free_, rate_));
-  }
-  /// When a transfer asked for at `now` would start.
-  Cycles next_free(Cycles now) const {
-    const std::int64_t earliest = now.value * rate_;
-    return free_ > earliest ? Cycles(ceil_div(free_, rate_)) : now;
+    const std::int64_t earliest = now.value << fraction_bits;
+    free_ = (free_ > earliest ? free_ : earliest) + bytes * per_byte_;
+    return Cycles((free_ + (std::int64_t{1} << fraction_bits) - 1) >> fraction_bits);
   }
 
  private:
-  std::int64_t rate_;
+  static constexpr int fraction_bits = 20;
+  std::int64_t per_byte_;
   std::int64_t free_ = 0;
 };
 

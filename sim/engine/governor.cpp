@@ -30,7 +30,8 @@ double power_at(const std::vector<Estimate>& estimates, const ChipConfig& chip, 
     (e.op.format == Format::e4m3 || e.op.format == Format::e5m2 ? activity.fp8_flops
      : e.op.format == Format::tf32                              ? activity.tf32_flops
                                                                 : activity.fp16_flops) = flops;
-    activity.vector_flops = static_cast<double>(e.op.vector_flops.value);
+    // Work of the vector unit alone waits for memory most of its time and never reaches the cap.
+    activity.vector_flops = flops > 0 ? static_cast<double>(e.op.vector_flops.value) : 0;
     const auto compulsory =
         static_cast<double>((e.op.compulsory_read + e.op.compulsory_write).value);
     activity.l2_bytes = std::max(flops * width / flops_per_l2_byte, compulsory);

@@ -22,6 +22,46 @@ TensorIndex operand(const std::vector<TensorId>& ids, std::size_t index, const O
   return static_cast<TensorIndex>(ids[index]);
 }
 
+/// Bytes of inputs that were written before and yet must come from memory, because all of them
+/// together exceed the L2. Only where the operation reads its first input once and whole.
+Bytes beyond_l2(const GraphBlock& block, const Op& op, const ChipConfig& chip) {
+  switch (op.kind) {
+    case OpKind::gemm:
+    case OpKind::linear:
+    case OpKind::softmax:
+    case OpKind::layernorm:
+    case OpKind::rmsnorm:
+    case OpKind::gelu:
+    case OpKind::silu_mul:
+    case OpKind::add:
+    case OpKind::cast:
+    case OpKind::quantise:
+    case OpKind::transpose: break;
+    default: return Bytes(0);
+  }
+  const std::int64_t width = op.k > 0                        ? op.k
+                             : op.kind == OpKind::silu_mul ? 2 * op.cols
+                                                             : op.cols;
+  std::int64_t hot = 0;
+  std::vector<TensorId> seen;
+  for (const TensorId id : op.inputs) {
+    if (id < 0 || std::count(seen.begin(), seen.end(), id) > 0) continue;
+    seen.push_back(id);
+    const Tensor& tensor = block.tensors[static_cast<std::size_t>(id)];
+    const bool whole = tensor.cols == width || tensor.cols == op.n;
+    if (tensor.kind == TensorKind::activation && whole) hot += tensor.size().value;
+  }
+  // Inputs that compulsory_read counts already (cold activations) are not counted twice.
+  std::int64_t cold = 0;
+  for (const TensorId id : seen) {
+    const Tensor& tensor = block.tensors[static_cast<std::size_t>(id)];
+    if (tensor.kind != TensorKind::activation) cold += tensor.size().value;
+  }
+  const std::int64_t counted = std::max<std::int64_t>(0, compulsory_read(block, op).value - cold);
+  const std::int64_t l2 = chip.l2.size_mib * (std::int64_t{1} << 20);
+  return Bytes(std::max<std::int64_t>(0, hot - counted - l2));
+}
+
 }  // namespace
 
 SectionBuilder::SectionBuilder(const GraphBlock& block, const ChipConfig& chip)
@@ -56,7 +96,7 @@ SectionBuilder::SectionBuilder(const GraphBlock& block, const ChipConfig& chip)
     record.format = operand_format(op.precision);
     record.tensor_flops = op.tensor_flops();
     record.vector_flops = op.vector_flops();
-    record.compulsory_read = compulsory_read(block, op);
+    record.compulsory_read = compulsory_read(block, op) + beyond_l2(block, op, chip);
     record.compulsory_write = compulsory_write(block, op);
     section_.ops.push_back(std::move(record));
   }
