@@ -171,52 +171,59 @@ TEST_CASE("The digest notices an edited file, and only a meaningful edit") {
 }
 
 TEST_CASE("Each mistake in a text has its own message") {
-  CHECK(error_of("") ==
-        "t.trace: tessera-trace: the file is empty; a trace starts with 'tessera-trace 1'");
-  CHECK_THAT(error_of("hello\n"), Contains("t.trace:1: hello: this is not a trace"));
-  CHECK_THAT(error_of("tessera-trace 2\n"), Contains("version 2") && Contains("reads version 1"));
-  CHECK_THAT(error_of("tessera-trace 1\nchpi x\n"), Contains("t.trace:2") && Contains("'chip'"));
-  CHECK_THAT(error_of("tessera-trace 1\nchip x\nchip y\n"), Contains("given twice"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection s\nchip y\n"), Contains("after the first section"));
-  CHECK_THAT(error_of("tessera-trace 1\n  section s\n"), Contains("matches no open block"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection s\n  tensr t\n"), Contains("'tensor'"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection s\n  tensor t wight bf16 1 x 1\n"),
-             Contains("'weight'"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection s\n  tensor t weight bf61 1 x 1\n"),
-             Contains("did you mean 'bf16'"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection s\n  tensor t weight bf16 1 y 1\n"),
-             Contains("expected 'x'"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection s\n  tensor t weight bf16 1 x\n"),
-             Contains("its columns is missing at the end of the line"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection s\n  kernel k op q\n"), Contains("no op 'q'"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection s\n  kernel k gird 1\n"), Contains("'grid'"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection s\n  kernel k\n    rolle r\n"),
-             Contains("did you mean 'role'"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection \"s\n"), Contains("without its end"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection \"s\\q\"\n"), Contains("unknown escape"));
-  CHECK_THAT(error_of("tessera-trace 1\nsection s\n\tkernel k\n"), Contains("indent with spaces"));
-
-  CHECK_THAT(error_of(with_code("wiat full")),
-             Contains("t.trace:7: wiat") && Contains("did you mean 'wait'"));
-  CHECK_THAT(error_of(with_code("wait ful")), Contains("did you mean 'full'"));
-  CHECK_THAT(error_of(with_code("load u [0, 0] 1 x 1")), Contains("no tensor 'u'"));
-  CHECK_THAT(error_of(with_code("load @70000 [0, 0] 1 x 1")), Contains("out of range"));
-  CHECK_THAT(error_of(with_code("signal tile")), Contains("variable 'tile' is not defined"));
-  CHECK_THAT(error_of(with_code("for i in 0 .. i\n")), Contains("variable 'i' is not defined"));
-  CHECK_THAT(error_of(with_code("signal rank*copy")), Contains("product of two variables"));
-  CHECK_THAT(error_of(with_code("signal rank rank")), Contains("nothing may follow"));
-  CHECK_THAT(error_of(with_code("signal 9223372036854775808")), Contains("beyond 64 bits"));
-  CHECK_THAT(error_of(with_code("signal 99999999999999999999")), Contains("beyond 64 bits"));
-  CHECK_THAT(error_of(with_code("signal 4294967296*4294967296*rank")), Contains("beyond 64 bits"));
-  CHECK_THAT(error_of(with_code("signal 9223372036854775807 + 1")), Contains("beyond 64 bits"));
-  CHECK_THAT(error_of(with_code("setup")), Contains("a number of cycles is missing"));
-  CHECK_THAT(error_of(with_code("vector softmaxx 4")), Contains("did you mean 'softmax'"));
-  CHECK_THAT(error_of(with_code("collective alreduce ranks 2 bytes 3")), Contains("'allreduce'"));
-  CHECK_THAT(error_of(with_code("mma 64 x 64 x 16 bf17")), Contains("did you mean 'bf16'"));
-  CHECK_THAT(error_of(with_code("setup 1\n  setup 2")), Contains("matches no open block"));
-  CHECK_THAT(error_of(with_code("for i in 0 .. 2\n  setup 1\n setup 2")),
-             Contains("matches no open block"));
-  CHECK_THAT(error_of(with_code("setup 1\nvariables a b c")), Contains("they stand first"));
+  struct Mistake {
+    const char* text;
+    const char* message;
+  };
+  const std::vector<Mistake> mistakes = {
+      {"", "t.trace: tessera-trace: the file is empty; a trace starts with 'tessera-trace 1'"},
+      {"hello\n", "t.trace:1: hello: this is not a trace"},
+      {"tessera-trace 2\n", "version 2 of the trace language; this program reads version 1"},
+      {"tessera-trace 1\nchpi x\n",
+       "t.trace:2: chpi: not a line of a trace's header; did you mean 'chip'?"},
+      {"tessera-trace 1\nchip x\nchip y\n", "given twice"},
+      {"tessera-trace 1\nsection s\nchip y\n", "after the first section"},
+      {"tessera-trace 1\n  section s\n", "matches no open block"},
+      {"tessera-trace 1\nsection s\n  tensr t\n", "did you mean 'tensor'?"},
+      {"tessera-trace 1\nsection s\n  tensor t wight bf16 1 x 1\n", "did you mean 'weight'?"},
+      {"tessera-trace 1\nsection s\n  tensor t weight bf61 1 x 1\n", "did you mean 'bf16'?"},
+      {"tessera-trace 1\nsection s\n  tensor t weight bf16 1 y 1\n", "expected 'x'"},
+      {"tessera-trace 1\nsection s\n  tensor t weight bf16 1 x\n",
+       "its columns is missing at the end of the line"},
+      {"tessera-trace 1\nsection s\n  kernel k op q\n", "there is no op 'q'"},
+      {"tessera-trace 1\nsection s\n  kernel k gird 1\n", "'grid'"},
+      {"tessera-trace 1\nsection s\n  kernel k\n    rolle r\n", "did you mean 'role'?"},
+      {"tessera-trace 1\nsection \"s\n", "without its end"},
+      {"tessera-trace 1\nsection \"s\\q\"\n", "unknown escape"},
+      {"tessera-trace 1\nsection s\n\tkernel k\n", "indent with spaces"},
+  };
+  for (const Mistake& mistake : mistakes) {
+    CHECK_THAT(error_of(mistake.text), Contains(mistake.message));
+  }
+  const std::vector<Mistake> in_code = {
+      {"wiat full", "t.trace:7: wiat: not an instruction; did you mean 'wait'?"},
+      {"wait ful", "did you mean 'full'?"},
+      {"load u [0, 0] 1 x 1", "there is no tensor 'u'"},
+      {"load @70000 [0, 0] 1 x 1", "out of range"},
+      {"signal tile", "variable 'tile' is not defined"},
+      {"for i in 0 .. i\n", "variable 'i' is not defined"},
+      {"signal rank*copy", "product of two variables"},
+      {"signal rank rank", "nothing may follow"},
+      {"signal 9223372036854775808", "beyond 64 bits"},
+      {"signal 99999999999999999999", "beyond 64 bits"},
+      {"signal 4294967296*4294967296*rank", "beyond 64 bits"},
+      {"signal 9223372036854775807 + 1", "beyond 64 bits"},
+      {"setup", "a number of cycles is missing"},
+      {"vector softmaxx 4", "did you mean 'softmax'?"},
+      {"collective alreduce ranks 2 bytes 3", "did you mean 'allreduce'?"},
+      {"mma 64 x 64 x 16 bf17", "did you mean 'bf16'?"},
+      {"setup 1\n  setup 2", "matches no open block"},
+      {"for i in 0 .. 2\n  setup 1\n setup 2", "matches no open block"},
+      {"setup 1\nvariables a b c", "they stand first"},
+  };
+  for (const Mistake& mistake : in_code) {
+    CHECK_THAT(error_of(with_code(mistake.text)), Contains(mistake.message));
+  }
 }
 
 TEST_CASE("Loops nest up to the limit and no deeper") {

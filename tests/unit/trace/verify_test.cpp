@@ -60,42 +60,43 @@ TEST_CASE("A store alone is a sound kernel") {
 }
 
 TEST_CASE("Structure: what makes no sense is found without running") {
-  const auto structural = [](const std::string& text, const std::string& words) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {tensors + "  kernel k op @7\n    role r\n", "operation 7 does not exist"},
+      {kernel("grid 0", "    role r\n"), "grid is 0"},
+      {kernel("grid 3 cluster 2", "    role r\n"), "not a multiple of the cluster"},
+      {kernel("", ""), "no role"},
+      {kernel("", "    role r copies 0\n"), "copies is 0"},
+      {kernel("", "    barrier b slots 0\n    role r\n"), "slots of barrier b is 0"},
+      {kernel("", "    barrier b arrivals 0\n    role r\n"), "arrivals of barrier b is 0"},
+      {kernel("", "    role r\n    role r\n"), "two roles are called r"},
+      {tensors + "  tensor in weight bf16 1 x 1 at 1048576\n", "two tensors are called in"},
+      {"section s\nsection s\n", "two sections are called s"},
+      {"section \"\"\n", "a section without a name"},
+      {"section s repeat 0\n", "runs at least once"},
+      {code("      wait @3\n"), "barrier @3 does not exist"},
+      {code("      load @9 [0, 0] 1 x 1\n"), "tensor @9 does not exist"},
+      {code("      load in [0, 0] 0 x 1\n"), "a box of 0 x 1"},
+      {code("      load in [0, 0] 4294967296 x 4294967296\n"), "a box of"},
+      {code("      signal @9\n"), "variable @9 does not exist"},
+      {code("      variables cluster rank copy a\n      signal a\n"),
+       "a is read before it is defined"},
+      {code("      for i in 0 .. 2\n        let a = 1\n      let b = a\n"),
+       "a is read before it is defined"},
+      {code("      for i in 0 .. 2\n        let i = 1\n"), "changes inside its own loop"},
+      {code("      let rank = 1\n"), "set by the machine"},
+      {code("      for i in 0 .. 2 step 0\n"), "a step of 0"},
+      {code("      let a = div(1, 0)\n"), "division by 0"},
+      {code("      raster a b = 0 in 1 x 1 group 0\n"), "group is 0"},
+      {code("      mma 0 x 1 x 1 bf16\n"), "m is 0"},
+      {code("      mma_wait -1\n"), "pending is -1"},
+      {code("      collective p2p ranks 0 bytes 1\n"), "ranks is 0"},
+  };
+  for (const auto& [text, words] : cases) {
     const auto findings = findings_of(text);
-    INFO(all_of(findings));
     REQUIRE(!findings.empty());
     CHECK(has_errors(findings));
     CHECK_THAT(all_of(findings), Contains(words));
-  };
-  structural(tensors + "  kernel k op @7\n    role r\n", "operation 7 does not exist");
-  structural(kernel("grid 0", "    role r\n"), "grid is 0");
-  structural(kernel("grid 3 cluster 2", "    role r\n"), "not a multiple of the cluster");
-  structural(kernel("", ""), "no role");
-  structural(kernel("", "    role r copies 0\n"), "copies is 0");
-  structural(kernel("", "    barrier b slots 0\n    role r\n"), "slots of barrier b is 0");
-  structural(kernel("", "    barrier b arrivals 0\n    role r\n"), "arrivals of barrier b is 0");
-  structural(kernel("", "    role r\n    role r\n"), "two roles are called r");
-  structural(tensors + "  tensor in weight bf16 1 x 1 at 1048576\n", "two tensors are called in");
-  structural("section s\nsection s\n", "two sections are called s");
-  structural("section \"\"\n", "a section without a name");
-  structural("section s repeat 0\n", "runs at least once");
-  structural(code("      wait @3\n"), "barrier @3 does not exist");
-  structural(code("      load @9 [0, 0] 1 x 1\n"), "tensor @9 does not exist");
-  structural(code("      load in [0, 0] 0 x 1\n"), "a box of 0 x 1");
-  structural(code("      load in [0, 0] 4294967296 x 4294967296\n"), "a box of");
-  structural(code("      signal @9\n"), "variable @9 does not exist");
-  structural(code("      variables cluster rank copy a\n      signal a\n"),
-             "a is read before it is defined");
-  structural(code("      for i in 0 .. 2\n        let a = 1\n      let b = a\n"),
-             "a is read before it is defined");
-  structural(code("      for i in 0 .. 2\n        let i = 1\n"), "changes inside its own loop");
-  structural(code("      let rank = 1\n"), "set by the machine");
-  structural(code("      for i in 0 .. 2 step 0\n"), "a step of 0");
-  structural(code("      let a = div(1, 0)\n"), "division by 0");
-  structural(code("      raster a b = 0 in 1 x 1 group 0\n"), "group is 0");
-  structural(code("      mma 0 x 1 x 1 bf16\n"), "m is 0");
-  structural(code("      mma_wait -1\n"), "pending is -1");
-  structural(code("      collective p2p ranks 0 bytes 1\n"), "ranks is 0");
+  }
 }
 
 TEST_CASE("Layout: tensors are aligned, positive and apart") {
