@@ -5,4 +5,4 @@
 #define TESSERA_TARGET
 #endif
 #define TESSERA_KERNELS avx512
-#include "sim/datapath/cast_kernel.inc"
+#include "sim/datapath/cast_loop.h"

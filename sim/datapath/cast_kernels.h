@@ -4,7 +4,7 @@
 
 #include "sim/datapath/format.h"
 
-// Internal to cast.cpp: one object file per instruction set, each built from cast_kernel.inc.
+// Internal to cast.cpp: one object file per instruction set, each built from cast_loop.h.
 
 namespace tessera::cast_kernels {
 

@@ -1,3 +1,3 @@
 #define TESSERA_TARGET
 #define TESSERA_KERNELS portable
-#include "sim/datapath/cast_kernel.inc"
+#include "sim/datapath/cast_loop.h"

@@ -271,7 +271,7 @@ void integer_gemm(const Unit& unit, const Gemm& g, const NonFinite& specials) {
 
 // ---- with fused multiply-adds ----
 
-/// Whether sums of a step stay in the binade of their start value (gemm_kernel.inc), and exponents
+/// Whether sums of a step stay in the binade of their start value (gemm_loop.h), and exponents
 /// in the narrow integers of the kernel.
 template <class Real>
 bool holds(const Unit& unit, Accumulator accumulator) {

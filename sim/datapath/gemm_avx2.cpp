@@ -4,8 +4,8 @@
 
 #include <immintrin.h>
 
-// The kernels change the rounding mode: nothing may be computed ahead in another one. Contraction is
-// off for the whole project.
+// The kernels change the rounding mode: nothing may be computed ahead in another one. Contraction
+// is off for the whole project.
 #pragma GCC optimize("rounding-math")
 
 #define TESSERA_TARGET __attribute__((target("avx2,fma,f16c")))
@@ -166,7 +166,7 @@ struct Double {
 }  // namespace
 }  // namespace tessera::gemm_kernels
 
-#include "sim/datapath/gemm_kernel.inc"
+#include "sim/datapath/gemm_loop.h"
 
 #else
 

@@ -7,8 +7,8 @@
 // GCC 12's own AVX-512 intrinsics initialise a register with itself (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
-// The kernels change the rounding mode: nothing may be computed ahead in another one. Contraction is
-// off for the whole project.
+// The kernels change the rounding mode: nothing may be computed ahead in another one. Contraction
+// is off for the whole project.
 #pragma GCC optimize("rounding-math")
 
 #define TESSERA_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
@@ -158,7 +158,7 @@ struct Double {
 }  // namespace
 }  // namespace tessera::gemm_kernels
 
-#include "sim/datapath/gemm_kernel.inc"
+#include "sim/datapath/gemm_loop.h"
 
 #else
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <type_traits>
 
-// Internal to gemm.cpp: one object file per instruction set, each built from gemm_kernel.inc.
+// Internal to gemm.cpp: one object file per instruction set, each built from gemm_loop.h.
 
 namespace tessera::gemm_kernels {
 

@@ -1,3 +1,5 @@
+#pragma once
+
 // The fused dot-add of a tile of output columns with fused multiply-adds. Included once per
 // instruction set, after TESSERA_TARGET (the function attribute that selects it) and the classes
 // Single and Double (vectors of FP32 and FP64) are defined.

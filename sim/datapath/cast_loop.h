@@ -1,3 +1,5 @@
+#pragma once
+
 // FP32 to a narrower format, round to nearest even, written so that the compiler vectorises it: no
 // branches, one pass. Included once per instruction set with
 //   TESSERA_TARGET   the function attribute that selects it (may be empty)
