@@ -78,7 +78,8 @@ L2::L2(const ChipConfig& chip, MemoryPort& memory)
       replicate_far_(chip.l2.replicate_far != 0 && chip.l2.partitions > 1),
       capacity_lines_(std::max<std::int64_t>(
           chip.l2.size_mib * (1LL << 20) / chip.l2.partitions / chip.l2.line_bytes,
-          lines_per_segment)) {
+          lines_per_segment)),
+      recent_touches_(static_cast<std::uint32_t>(capacity_lines_ / lines_per_segment / 16)) {
   const std::int64_t share_of_cores = ceil_div(chip.core.count, chip.l2.partitions);
   for (int core = 0; core < chip.core.count; ++core) {
     near_.push_back(static_cast<int>(core / share_of_cores));
@@ -87,14 +88,9 @@ L2::L2(const ChipConfig& chip, MemoryPort& memory)
     return BandwidthCalendar(std::max(1, total / chip.l2.partitions));
   };
   for (int i = 0; i < chip.l2.partitions; ++i) {
-    partitions_.push_back({{},
-                           {},
-                           -1,
-                           -1,
-                           0,
-                           share(chip.l2.read_bytes_per_cycle),
-                           share(chip.l2.write_bytes_per_cycle),
-                           BandwidthCalendar(std::max(1, chip.l2.link_bytes_per_cycle))});
+    partitions_.emplace_back(share(chip.l2.read_bytes_per_cycle),
+                             share(chip.l2.write_bytes_per_cycle),
+                             BandwidthCalendar(std::max(1, chip.l2.link_bytes_per_cycle)));
   }
   read_ports_.assign(static_cast<std::size_t>(chip.core.count),
                      BandwidthCalendar(chip.noc.core_read_bytes_per_cycle));
@@ -192,9 +188,11 @@ void L2::unlink(Partition& p, std::int32_t slot) {
 }
 
 void L2::touch(Partition& p, std::int32_t slot) {
-  if (p.newest == slot) return;
   Segment& s = p.segments[static_cast<std::size_t>(slot)];
-  if (s.newer >= 0 || s.older >= 0 || p.oldest == slot) unlink(p, slot);
+  const bool listed = s.newer >= 0 || s.older >= 0 || p.oldest == slot;
+  if (listed && p.touches - s.touched < recent_touches_) return;
+  if (listed) unlink(p, slot);
+  s.touched = p.touches++;
   s.newer = -1;
   s.older = p.newest;
   if (p.newest >= 0) p.segments[static_cast<std::size_t>(p.newest)].newer = slot;

@@ -32,8 +32,9 @@ struct L2Written {
 ///
 /// Each segment has a home partition, chosen by a hash of its address. With `replicate_far` (A100,
 /// H100) data homed in the other partition is also kept in the near one, so that data shared by all
-/// cores takes twice its size. Replacement is least recently used, by segment; dirty lines are
-/// written back when evicted.
+/// cores takes twice its size. Replacement is least recently used, by segment, to within a
+/// sixteenth of the capacity (a segment used again so soon keeps its place in the order); dirty
+/// lines are written back when evicted.
 ///
 /// Time of a read of b bytes, asked at t (latencies add, durations take the maximum):
 ///   near hit  t + near_latency, and b through the partition's read pipe and the core's port
@@ -75,14 +76,18 @@ class L2 {
     std::int64_t address = 0;
     Cycles ready;  // of the latest fill
     std::int32_t newer = -1, older = -1;
-    std::int32_t map = -1;   // tensor
-    std::int32_t index = 0;  // segment of the tensor
+    std::uint32_t touched = 0;  // Partition::touches when it last moved to the front
+    std::int32_t map = -1;      // tensor
+    std::int32_t index = 0;     // segment of the tensor
   };
   struct Partition {
+    Partition(BandwidthCalendar reads, BandwidthCalendar writes, BandwidthCalendar crossing)
+        : read(reads), write(writes), link(crossing) {}
     std::vector<Segment> segments;
     std::vector<std::int32_t> free;
     std::int32_t newest = -1, oldest = -1;
     std::int64_t lines = 0;
+    std::uint32_t touches = 0;
     BandwidthCalendar read, write, link;
   };
   struct TensorMap {
@@ -117,8 +122,9 @@ class L2 {
   Cycles to_memory_;  // core to memory controller, one way
   bool replicate_far_;
   bool attaching_ = false;
-  std::int64_t capacity_lines_;  // per partition
-  std::vector<int> near_;        // partition by core
+  std::int64_t capacity_lines_;   // per partition
+  std::uint32_t recent_touches_;  // a sixteenth of the segments of a partition
+  std::vector<int> near_;         // partition by core
   std::vector<Partition> partitions_;
   std::vector<TensorMap> tensors_;
   std::vector<BandwidthCalendar> read_ports_, write_ports_;

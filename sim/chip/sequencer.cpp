@@ -438,20 +438,21 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
   const std::int64_t box_bytes = step.bytes;
   // The copy engine holds a limited number of bytes in flight; a request beyond waits its turn.
   auto& in_flight = core.in_flight;
-  for (std::size_t i = 0; i < in_flight.size();) {
-    if (in_flight[i].first <= now) {
-      core.in_flight_bytes -= in_flight[i].second;
-      in_flight[i] = in_flight.back();
-      in_flight.pop_back();
-    } else {
-      ++i;
+  const std::int64_t most = chip_.dma.max_outstanding_kib * std::int64_t{1024};
+  if (core.in_flight_bytes + box_bytes > most) {
+    for (std::size_t i = 0; i < in_flight.size();) {
+      if (in_flight[i].first <= now) {
+        core.in_flight_bytes -= in_flight[i].second;
+        in_flight[i] = in_flight.back();
+        in_flight.pop_back();
+      } else {
+        ++i;
+      }
     }
-  }
-  if (!in_flight.empty() &&
-      core.in_flight_bytes + box_bytes > chip_.dma.max_outstanding_kib * 1024L) {
-    const auto earliest = std::min_element(in_flight.begin(), in_flight.end());
-    advance(context, earliest->first, Cause::noc);
-    return false;
+    if (!in_flight.empty() && core.in_flight_bytes + box_bytes > most) {
+      advance(context, std::min_element(in_flight.begin(), in_flight.end())->first, Cause::noc);
+      return false;
+    }
   }
   const std::int64_t* v = context.variables;
   const std::int64_t row = program_->evaluate(step.a, v), col = program_->evaluate(step.b, v);
