@@ -17,35 +17,37 @@ namespace {
 constexpr std::size_t absent = static_cast<std::size_t>(-1);
 
 // For each item of `after` the one of `before` it continues: the first unused one of its name,
-// then, of those left, the first that `same` calls equal (a renamed one).
+// then, of those left, the first with the same key (a renamed one).
 struct Matching {
   std::vector<std::size_t> before_of;  // by index of after
   std::vector<std::size_t> removed;    // indices of before
 };
 
-template <class Item, class Same>
-Matching match(const std::vector<Item>& before, const std::vector<Item>& after, Same&& same) {
-  std::map<std::string, std::vector<std::size_t>> by_name;
-  for (std::size_t i = before.size(); i > 0; --i) by_name[before[i - 1].name].push_back(i - 1);
+/// key(item, whether it is of `after`): what a renamed item keeps.
+template <class Item, class Key>
+Matching match(const std::vector<Item>& before, const std::vector<Item>& after, Key&& key) {
   Matching matching;
   matching.before_of.assign(after.size(), absent);
   std::vector<bool> used(before.size(), false);
-  for (std::size_t i = 0; i < after.size(); ++i) {
-    std::vector<std::size_t>& candidates = by_name[after[i].name];
-    if (candidates.empty()) continue;
-    matching.before_of[i] = candidates.back();
-    used[candidates.back()] = true;
-    candidates.pop_back();
-  }
-  for (std::size_t i = 0; i < after.size(); ++i) {
-    if (matching.before_of[i] != absent) continue;
-    for (std::size_t j = 0; j < before.size(); ++j) {
-      if (used[j] || !same(before[j], after[i])) continue;
-      matching.before_of[i] = j;
-      used[j] = true;
-      break;
+  const auto pass = [&](auto&& key_before, auto&& key_after) {
+    std::map<std::string, std::vector<std::size_t>> candidates;  // the first one last
+    for (std::size_t i = before.size(); i > 0; --i) {
+      if (!used[i - 1]) candidates[key_before(before[i - 1])].push_back(i - 1);
     }
-  }
+    for (std::size_t i = 0; i < after.size() && !candidates.empty(); ++i) {
+      if (matching.before_of[i] != absent) continue;
+      const auto found = candidates.find(key_after(after[i]));
+      if (found == candidates.end()) continue;
+      matching.before_of[i] = found->second.back();
+      used[found->second.back()] = true;
+      found->second.pop_back();
+      if (found->second.empty()) candidates.erase(found);
+    }
+  };
+  const auto by_name = [](const Item& item) { return item.name; };
+  pass(by_name, by_name);
+  pass([&](const Item& item) { return key(item, false); },
+       [&](const Item& item) { return key(item, true); });
   for (std::size_t j = 0; j < before.size(); ++j) {
     if (!used[j]) matching.removed.push_back(j);
   }
@@ -61,8 +63,6 @@ class Describe {
  public:
   Describe(const Section& section, const Kernel& kernel, const Role& role)
       : section_(section), kernel_(kernel), role_(role) {}
-
-  std::string whole(const Instruction& i) const { return to_text(i, role_, kernel_, section_); }
 
   /// The instruction in a word or two: its keyword and what it works on.
   std::string label(const Instruction& i) const {
@@ -221,9 +221,8 @@ class Comparison {
     field("", "chip digest", before_.chip_digest, after_.chip_digest);
     field("", "workload", before_.workload, after_.workload);
     const Matching sections =
-        match(before_.sections, after_.sections, [](const Section& a, const Section& b) {
-          return execution_digest(a) == execution_digest(b);
-        });
+        match(before_.sections, after_.sections,
+              [](const Section& section, bool) { return execution_digest(section); });
     list("", "section", before_.sections, after_.sections, sections,
          [&](const Section& a, const Section& b) { section(a, b); });
     return std::move(differences_);
@@ -274,17 +273,16 @@ class Comparison {
   void section(const Section& a, const Section& b) {
     const std::string place = "section " + b.name;
     field(place, "repeat", a.repeat, b.repeat);
-    const auto same_tensor = [](const Tensor& x, const Tensor& y) {
-      return x.format == y.format && x.rows == y.rows && x.cols == y.cols && x.kind == y.kind &&
-             x.warm == y.warm && x.address == y.address;
-    };
-    const Matching tensors = match(a.tensors, b.tensors, same_tensor);
+    const Matching tensors = match(a.tensors, b.tensors, [](const Tensor& t, bool) {
+      return fmt::format("{} {} {} x {} {} {}", name(t.kind), name(t.format), t.rows, t.cols,
+                         t.warm, t.address);
+    });
     list(
         place, "tensor", a.tensors, b.tensors, tensors,
         [&](const Tensor& x, const Tensor& y) { tensor(place, x, y); }, false);
-    const Matching ops = match(a.ops, b.ops, [](const OpRecord& x, const OpRecord& y) {
-      return x.kind == y.kind && x.precision == y.precision && x.tensor_flops == y.tensor_flops &&
-             x.vector_flops == y.vector_flops;
+    const Matching ops = match(a.ops, b.ops, [](const OpRecord& o, bool) {
+      return fmt::format("{}\n{}\n{} {}", o.kind, o.precision, o.tensor_flops.value,
+                         o.vector_flops.value);
     });
     list(place, "op", a.ops, b.ops, ops,
          [&](const OpRecord& x, const OpRecord& y) { op(place + " op " + y.name, x, y); });
@@ -303,20 +301,18 @@ class Comparison {
       }
     }
     const Matching kernels =
-        match(renamed.kernels, b.kernels,
-              [&](const Kernel& x, const Kernel& y) { return same_kernel(renamed, b, x, y); });
+        match(renamed.kernels, b.kernels, [&](const Kernel& kernel, bool is_after) {
+          return digest_of(is_after ? b : renamed, kernel);
+        });
     list(place, "kernel", renamed.kernels, b.kernels, kernels,
          [&](const Kernel& x, const Kernel& y) { kernel(renamed, b, x, y, op_now); });
   }
 
-  static bool same_kernel(const Section& before, const Section& after, const Kernel& x,
-                          const Kernel& y) {
-    Section only_x, only_y;
-    only_x.tensors = before.tensors;
-    only_x.kernels = {x};
-    only_y.tensors = after.tensors;
-    only_y.kernels = {y};
-    return execution_digest(only_x) == execution_digest(only_y);
+  static std::string digest_of(const Section& section, const Kernel& kernel) {
+    Section only;
+    only.tensors = section.tensors;
+    only.kernels = {kernel};
+    return execution_digest(only);
   }
 
   void tensor(const std::string& section, const Tensor& a, const Tensor& b) {
@@ -356,9 +352,8 @@ class Comparison {
     field(place, "scratchpad", a.scratchpad_bytes, b.scratchpad_bytes);
     field(place, "flags", a.flags, b.flags);
     field(place, "early launch", a.early_launch, b.early_launch);
-    const Matching barriers = match(a.barriers, b.barriers, [](const Barrier& x, const Barrier& y) {
-      return x.slots == y.slots && x.arrivals == y.arrivals &&
-             x.initially_complete == y.initially_complete;
+    const Matching barriers = match(a.barriers, b.barriers, [](const Barrier& barrier, bool) {
+      return fmt::format("{} {} {}", barrier.slots, barrier.arrivals, barrier.initially_complete);
     });
     list(
         place, "barrier", a.barriers, b.barriers, barriers,
@@ -375,8 +370,8 @@ class Comparison {
         renamed.barriers[barriers.before_of[i]].name = b.barriers[i].name;
       }
     }
-    const Matching roles = match(renamed.roles, b.roles, [](const Role& x, const Role& y) {
-      return x.code.size() == y.code.size() && x.copies == y.copies && x.warps == y.warps;
+    const Matching roles = match(renamed.roles, b.roles, [](const Role& role, bool) {
+      return fmt::format("{} {} {}", role.code.size(), role.copies, role.warps);
     });
     list(place, "role", renamed.roles, b.roles, roles, [&](const Role& x, const Role& y) {
       role(place + " role " + y.name, before, after, renamed, b, x, y);
@@ -406,23 +401,17 @@ class Comparison {
     return renamed;
   }
 
-  static std::vector<std::string> lines(const Describe& describe, const Role& role) {
-    std::vector<std::string> all;
-    for (const Instruction& instruction : role.code) all.push_back(describe.whole(instruction));
-    return all;
-  }
-
   void role(const std::string& place, const Section& section_a, const Section& section_b,
             const Kernel& kernel_a, const Kernel& kernel_b, const Role& a, const Role& b) {
     field(place, "copies", a.copies, b.copies);
     field(place, "warps", a.warps, b.warps);
     field(place, "registers", a.registers, b.registers);
     const Describe after(section_b, kernel_b, b);
-    const std::vector<std::string> now = lines(after, b);
+    const std::vector<std::string> now = code_lines(b, kernel_b, section_b);
     for (const bool by_number : {true, false}) {
       const Role renamed = with_variables_of(a, b, by_number);
       const Describe before(section_a, kernel_a, renamed);
-      const std::vector<std::string> then = lines(before, renamed);
+      const std::vector<std::string> then = code_lines(renamed, kernel_a, section_a);
       if (then == now) return;
       if (!by_number) code(place, before, after, renamed.code, b.code, then, now);
     }

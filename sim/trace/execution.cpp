@@ -990,7 +990,11 @@ class Execution {
         std::make_tuple(rule, step == nullptr ? -1 : static_cast<int>(step - steps_.data()), role);
     const auto [found, fresh] = reported_.emplace(key, result_.findings.size());
     if (!fresh) {
-      ++result_.findings[found->second].occurrences;
+      if (found->second < max_findings) ++result_.findings[found->second].occurrences;
+      return;
+    }
+    if (result_.findings.size() >= max_findings) {
+      found->second = max_findings;
       return;
     }
     Finding finding = place(rule, step, role);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -26,6 +27,9 @@ enum class Rule : std::uint8_t {
 std::string_view name(Rule rule);
 
 enum class Severity : std::uint8_t { error, warning };
+
+/// Of one kernel or section no more findings than this are kept.
+constexpr std::size_t max_findings = 100;
 
 /// One thing wrong with a trace.
 struct Finding {

@@ -58,6 +58,7 @@ class KernelCheck {
 
  private:
   void report(Rule rule, std::string what) {
+    if (findings_.size() == max_findings) return;
     Finding finding;
     finding.rule = rule;
     finding.section = section_.name;
@@ -261,6 +262,7 @@ std::vector<Finding> check_structure(const Section& section, const Kernel& kerne
 std::vector<Finding> check_section(const Section& section) {
   std::vector<Finding> findings;
   const auto report = [&](Rule rule, std::string what) {
+    if (findings.size() == max_findings) return;
     Finding finding;
     finding.rule = rule;
     finding.section = section.name;

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "sim/trace/trace.h"
 
@@ -29,5 +30,8 @@ std::string to_text(const Expr& expression, const Role& role);
 /// One instruction as the text form writes it, without indentation ("end" for End).
 std::string to_text(const Instruction& instruction, const Role& role, const Kernel& kernel,
                     const Section& section);
+
+/// All instructions of a role so, in order.
+std::vector<std::string> code_lines(const Role& role, const Kernel& kernel, const Section& section);
 
 }  // namespace tessera

@@ -345,4 +345,15 @@ std::string to_text(const Instruction& instruction, const Role& role, const Kern
   return std::visit(Scope{tensors, barriers, variables}, instruction);
 }
 
+std::vector<std::string> code_lines(const Role& role, const Kernel& kernel,
+                                    const Section& section) {
+  const References tensors = references(section.tensors);
+  const References barriers = references(kernel.barriers);
+  const References variables = references(role.variables);
+  const Scope scope{tensors, barriers, variables};
+  std::vector<std::string> lines;
+  for (const Instruction& instruction : role.code) lines.push_back(std::visit(scope, instruction));
+  return lines;
+}
+
 }  // namespace tessera

@@ -99,6 +99,7 @@ class Verifier {
 
   /// Clusters resident on the chip; 0 if unknown.
   std::int64_t budgets(const Section& section, const Kernel& kernel) {
+    budget_findings_ = 0;
     std::int64_t warps = 0, registers = 0;
     for (const Role& role : kernel.roles) {
       warps += role.copies * role.warps;
@@ -137,6 +138,7 @@ class Verifier {
   void instruction_budget(const Section& section, const Kernel& kernel, const Role& role,
                           const Instruction& instruction) {
     const auto at = [&](std::string what) {
+      if (++budget_findings_ > max_findings) return;
       Finding& finding = report(Rule::budget, section, &kernel, std::move(what));
       finding.role = role.name;
       finding.instruction = to_text(instruction, role, kernel, section);
@@ -291,6 +293,7 @@ class Verifier {
   const Trace& trace_;
   const VerifyLimits& limits_;
   std::int64_t steps_ = 0;
+  std::size_t budget_findings_ = 0;  // of the current kernel's instructions
   std::vector<Finding> findings_;
 };
 

@@ -439,6 +439,18 @@ TEST_CASE("Too long: giant loops and grids are refused at once") {
              Contains("too long to prove"));
 }
 
+TEST_CASE("A trace that is wrong everywhere gives a bounded list") {
+  std::string lines;
+  for (int i = 0; i < 5000; ++i) lines += "      load @9 [0, 0] 1 x 1\n";
+  CHECK(findings_of(code(lines)).size() == max_findings);
+  lines.clear();
+  for (int i = 0; i < 5000; ++i) lines += "      store work [300, 0] 1 x 1\n";
+  CHECK(findings_of(code(lines)).size() == max_findings);
+  lines.clear();
+  for (int i = 0; i < 5000; ++i) lines += "      store work [0, 0] 256 x 256 reduce\n";
+  CHECK(findings_of(code(lines)).size() == max_findings);
+}
+
 TEST_CASE("Random traces are judged without accident") {
   int clean = 0;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
