@@ -16,21 +16,42 @@ std::int64_t cycles(const RunResult& run) {
   return sum;
 }
 
-double time_us(const std::string& text, const ChipConfig& on) {
+double time_us(const Trace& trace, const ChipConfig& on) {
   // One clock for all, so that the power cap cannot take back what a change gives.
   SimulationOptions options;
   options.clock_mhz = on.clock.core_mhz;
-  return static_cast<double>(cycles(simulate(op_trace(text, on), on, options))) / on.clock.core_mhz;
+  return static_cast<double>(cycles(simulate(trace, on, options))) / on.clock.core_mhz;
+}
+
+double time_us(const std::string& text, const ChipConfig& on) {
+  return time_us(op_trace(text, on), on);
 }
 
 }  // namespace
 
-TEST_CASE("twice the memory bandwidth never slows a streaming operation") {
+TEST_CASE("twice the memory bandwidth never slows a trace") {
   const ChipConfig slow = chip("h100-sxm"), fast = chip("h100-sxm", {"hbm.bandwidth_gbps=6700"});
   REQUIRE(fast.hbm.bandwidth_gbps >= 1.99 * slow.hbm.bandwidth_gbps);
   Draw draw(5);
   for (int i = 0; i < case_count(60); ++i) {
-    const std::string text = random_op(i % 3 == 0 ? OpClass::decode : OpClass::rowwise, draw, slow);
+    const std::string text = random_op(draw.pick({OpClass::decode, OpClass::rowwise, OpClass::gemm,
+                                                  OpClass::linear_fp8, OpClass::prefill}),
+                                       draw, slow);
+    INFO(text);
+    const Trace trace = op_trace(text, slow);
+    CHECK(time_us(trace, fast) <= 1.01 * time_us(trace, slow));
+  }
+}
+
+TEST_CASE("twice the memory bandwidth never slows a streaming operation that is lowered for it") {
+  // Long enough to stream: below a few microseconds it is the mapper's taste in tiles that shows.
+  const ChipConfig slow = chip("h100-sxm"), fast = chip("h100-sxm", {"hbm.bandwidth_gbps=6700"});
+  Draw draw(5);
+  for (int i = 0; i < case_count(10); ++i) {
+    const std::int64_t rows = draw.size(4096, 32768), cols = draw.size(2048, 8192);
+    const std::string text = fmt::format(
+        "{} rows={} cols={} dtype=bf16",
+        draw.pick({"layernorm", "gelu", "silu_mul", "add", "cast", "transpose"}), rows, cols);
     INFO(text);
     CHECK(time_us(text, fast) <= 1.01 * time_us(text, slow));
   }
@@ -62,18 +83,20 @@ TEST_CASE("the same trace takes no longer at a higher core clock, nor fewer cycl
   }
 }
 
-TEST_CASE("four times the inner dimension takes longer, eight times the rows or columns too") {
+TEST_CASE("four times the inner dimension takes longer, four times the rows and columns too") {
+  // Large enough that arithmetic and traffic count: among GEMMs of two or three microseconds,
+  // alignment and which channels a small matrix lies on may outweigh the work.
   const ChipConfig on = chip("h100-sxm");
   Draw draw(8);
-  for (int i = 0; i < case_count(40); ++i) {
-    const std::int64_t m = draw.size(1, 1024), n = draw.size(1, 1024), k = draw.size(64, 2048);
+  for (int i = 0; i < case_count(20); ++i) {
+    const std::int64_t m = draw.size(256, 2048), n = draw.size(256, 2048), k = draw.size(512, 2048);
     INFO("gemm m=" << m << " n=" << n << " k=" << k);
     const auto at = [&](std::int64_t rows, std::int64_t cols, std::int64_t inner) {
       return time_us(fmt::format("gemm m={} n={} k={} dtype=bf16", rows, cols, inner), on);
     };
     const double base = at(m, n, k);
     CHECK(at(m, n, 4 * k) > base);
-    CHECK(at(8 * m, 8 * n, k) > base);
+    CHECK(at(4 * m, 4 * n, k) > base);
   }
 }
 
@@ -101,11 +124,12 @@ TEST_CASE("a longer cache takes longer to attend to") {
   }
 }
 
-TEST_CASE("a causal mask never makes attention slower") {
+TEST_CASE("a causal mask makes attention of several waves faster") {
+  // In a single wave the last queries see every key with and without a mask.
   const ChipConfig on = chip("h100-sxm");
   Draw draw(9);
-  for (int i = 0; i < case_count(20); ++i) {
-    const std::int64_t length = draw.size(64, 3000), heads = draw.size(1, 32);
+  for (int i = 0; i < case_count(10); ++i) {
+    const std::int64_t length = draw.size(2048, 4096), heads = draw.uniform(24, 48);
     const auto masked = [&](int causal) {
       return time_us(fmt::format("attention batch=1 q_len={} kv_len={} heads={} kv_heads={} "
                                  "head_dim=128 causal={}",
@@ -113,7 +137,7 @@ TEST_CASE("a causal mask never makes attention slower") {
                      on);
     };
     INFO("length " << length << ", heads " << heads);
-    CHECK(masked(1) <= 1.01 * masked(0));
+    CHECK(masked(1) < 0.8 * masked(0));
   }
 }
 
