@@ -45,7 +45,8 @@ TEST_CASE("A GEMM's counts are those of its formula") {
   CHECK(s.steps == steps);
 }
 
-TEST_CASE("Bytes beyond a tensor's edge land but are not loaded, and a multicast lands in each block") {
+TEST_CASE(
+    "Bytes beyond a tensor's edge land but are not loaded, and a multicast lands in each block") {
   const auto all = statistics(
       parse_text("tessera-trace 1\nsection s repeat 3\n  tensor t weight fp32 100 x 10\n"
                  "  op o x y\n  kernel k op o grid 2 cluster 2 scratchpad 10000\n    barrier b\n"
