@@ -138,15 +138,17 @@ Picoseconds HbmChannel::write(Picoseconds now, std::int64_t address, std::int64_
   counters_.write_bytes += size;
   if (waiting_bytes_ >= write_batch_bytes) {
     const Picoseconds turned = writing_ ? bus_free_ : bus_free_ + timing_.rtw;
-    const Picoseconds start = refreshed(std::max(now + timing_.cwl, turned)).when;
-    const Picoseconds written = start + timing_.transfer(waiting_bytes_);
+    const Refreshed start = refreshed(std::max(now + timing_.cwl, turned));
+    Picoseconds written = start.when + timing_.transfer(waiting_bytes_);
+    // A refresh that falls into the batch holds up the rest of it.
+    written += timing_.rfc * (refreshed(written - Picoseconds(1)).epoch - start.epoch);
     bus_free_ = written;
     writing_ = true;
     // The batch's last bank is left open on its row, in write recovery.
     const Place place = place_of(address);
     Bank& bank = banks_[place.bank];
     bank.row = place.row;
-    bank.epoch = refreshed(start).epoch;
+    bank.epoch = start.epoch;
     bank.written = written;
     waiting_bytes_ = 0;
   }
