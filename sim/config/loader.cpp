@@ -550,6 +550,8 @@ void check_hbm(const ChipConfig& chip, const Fail& fail) {
     fail("hbm.banks",
          fmt::format("{} does not divide by hbm.bank_groups, {}", hbm.banks, hbm.bank_groups),
          fmt::format("a multiple of {}", hbm.bank_groups));
+  power_of_two("hbm.banks", hbm.banks, "e.g. 16");
+  power_of_two("hbm.bank_groups", hbm.bank_groups, "e.g. 4");
   if (hbm.tras_ns < hbm.trcd_ns)
     fail("hbm.tras_ns", fmt::format("{} is below hbm.trcd_ns", hbm.tras_ns),
          fmt::format("at least {}", hbm.trcd_ns));

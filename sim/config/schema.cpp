@@ -245,10 +245,11 @@ std::vector<KeyInfo> build() {
           "Independent channels of one stack.", kDramSpec),
       integer(
           "hbm.banks", "", 1, 1024, [](C& c) { return &c.hbm.banks; },
-          "Banks of one pseudo-channel; a multiple of hbm.bank_groups.", kDramSpec),
+          "Banks of one pseudo-channel; a power of two and a multiple of hbm.bank_groups.",
+          kDramSpec),
       integer(
           "hbm.bank_groups", "", 1, 1024, [](C& c) { return &c.hbm.bank_groups; },
-          "Bank groups of one pseudo-channel.", kDramSpec),
+          "Bank groups of one pseudo-channel; a power of two.", kDramSpec),
       integer(
           "hbm.row_bytes", "B", 32, 1 << 20, [](C& c) { return &c.hbm.row_bytes; },
           "Open page of one bank of one pseudo-channel; a power of two.", kDramSpec),

@@ -277,6 +277,7 @@ TEST_CASE("keys that contradict each other are refused") {
       {"hbm.interleave_bytes=16", "16 is not a multiple of hbm.burst_bytes; a multiple of 32"},
       {"hbm.interleave_bytes=2048", "2048 is above hbm.row_bytes; at most 1024"},
       {"hbm.bank_groups=3", "hbm.banks: 8 does not divide by hbm.bank_groups, 3"},
+      {"hbm.banks=12", "hbm.banks: 12 is not a power of two"},
       {"hbm.tras_ns=14", "hbm.tras_ns: 14 is below hbm.trcd_ns; at least 15"},
       {"hbm.trfc_ns=4000", "hbm.trfc_ns: 4000 is not below hbm.trefi_ns"},
       {"hbm.bandwidth_gbps=10000000", "hbm.bandwidth_gbps: one burst of 32 B"},
