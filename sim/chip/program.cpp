@@ -46,6 +46,12 @@ Program::Program(const Kernel& kernel, const std::vector<Tensor>& tensors, const
                                  std::min(chip.core.max_cluster, chip.core.count)));
   }
   resident_blocks_ = resident(kernel, chip);
+  std::int64_t contexts = 0;
+  for (const Role& role : kernel.roles) contexts += role.copies;
+  if (contexts > max_contexts) {
+    throw InputError("kernel " + kernel.name, fmt::format("{} contexts in a block", contexts),
+                     fmt::format("a block has at most {}", max_contexts));
+  }
   for (const Role& role : kernel.roles) {
     const auto first = static_cast<std::uint32_t>(steps_.size());
     compile(role, tensors, chip);

@@ -10,6 +10,9 @@
 
 namespace tessera {
 
+/// Contexts of one block, over all roles: one bit each in a barrier's set of waiters.
+constexpr std::int64_t max_contexts = 32;
+
 /// A kernel of a trace, decoded for one chip: flat instructions with jump targets, evaluated
 /// costs and pooled expression terms, so that a sequencer steps them without allocation.
 class Program {

@@ -18,15 +18,9 @@ std::int64_t floor_div(std::int64_t a, std::int64_t b) {
   return q - ((a % b != 0 && (a < 0) != (b < 0)) ? 1 : 0);
 }
 
-// Drops what has been waited for once it outweighs the rest.
-void compact(std::vector<Cycles>& queue, std::size_t& done) {
-  if (done == queue.size()) {
-    queue.clear();
-    done = 0;
-  } else if (done >= 64) {
-    queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(done));
-    done = 0;
-  }
+void push(boost::circular_buffer<Cycles>& queue, Cycles when) {
+  if (queue.full()) queue.set_capacity(std::max<std::size_t>(16, 2 * queue.capacity()));
+  queue.push_back(when);
 }
 
 bool is_shared(Program::Opcode opcode) {
@@ -60,7 +54,9 @@ void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
       cores_.empty() ? 0 : static_cast<std::size_t>(program.resident_blocks());
   groups_.assign(groups, Group{});
   blocks_.assign(groups * cores_.size(), Block{});
-  contexts_.assign(blocks_.size() * contexts_per_block_, Context{});
+  contexts_.clear();
+  contexts_.resize(blocks_.size() * contexts_per_block_);
+  ready_at_.assign(contexts_.size(), forever);
   for (std::size_t b = 0; b < blocks_.size(); ++b) {
     blocks_[b].group = static_cast<int>(b / cores_.size());
     blocks_[b].rank = static_cast<std::int64_t>(b % cores_.size());
@@ -97,6 +93,7 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
       Context& context = contexts_[(group * cores_.size() + rank) * contexts_per_block_ + i];
       context.state = State::ready;
       context.time = start;
+      ready_at_[static_cast<std::size_t>(&context - contexts_.data())] = start;
       context.shape = &program_->contexts()[i];
       context.pc = context.shape->first_step;
       context.block = &block;
@@ -111,7 +108,7 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
       }
       context.mma.clear();
       context.stores.clear();
-      context.mma_done = context.stores_done = 0;
+
       context.last_store = start;
       context.waited = Cause::launch;
       context.waited_cycles = 0;
@@ -121,9 +118,7 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
 
 bool Sequencer::next_time(Cycles& when) const {
   when = forever;
-  for (const Context& c : contexts_) {
-    if (c.state == State::ready && c.time < when) when = c.time;
-  }
+  for (const Cycles at : ready_at_) when = std::min(when, at);
   for (const Group& g : groups_) {
     if (g.retiring && g.retire_at < when) when = g.retire_at;
   }
@@ -148,32 +143,35 @@ void Sequencer::on_wake() {
 void Sequencer::step(Cycles now) {
   for (;;) {
     // Contexts in the order of their time; a retirement comes before contexts of the same time.
-    Context* first = nullptr;
+    std::size_t first = 0;
+    Cycles first_at = forever;
     limit_ = forever;
-    for (Context& c : contexts_) {
-      if (c.state != State::ready) continue;
-      if (first == nullptr || c.time < first->time) {
-        if (first != nullptr) limit_ = std::min(limit_, first->time);
-        first = &c;
+    for (std::size_t i = 0; i < ready_at_.size(); ++i) {
+      if (ready_at_[i] < first_at) {
+        limit_ = first_at;
+        first_at = ready_at_[i];
+        first = i;
       } else {
-        limit_ = std::min(limit_, c.time);
+        limit_ = std::min(limit_, ready_at_[i]);
       }
     }
     Group* retiring = nullptr;
     for (Group& g : groups_) {
       if (g.retiring && (retiring == nullptr || g.retire_at < retiring->retire_at)) retiring = &g;
     }
-    if (retiring != nullptr && (first == nullptr || retiring->retire_at <= first->time)) {
+    if (retiring != nullptr && retiring->retire_at <= first_at) {
       if (retiring->retire_at > now) break;
       retiring->occupied = retiring->retiring = false;
       --active_clusters_;
       processor_.cluster_done(*this, now);
       continue;
     }
-    if (first == nullptr) break;
+    if (first_at == forever) break;
     if (retiring != nullptr) limit_ = std::min(limit_, retiring->retire_at);
-    if (first->time > now && is_shared(program_->step(first->pc).opcode)) break;
-    run(*first, now);
+    Context& context = contexts_[first];
+    if (first_at > now && is_shared(program_->step(context.pc).opcode)) break;
+    run(context, now);
+    ready_at_[first] = context.state == State::ready ? context.time : forever;
   }
   schedule(now);
 }
@@ -258,6 +256,8 @@ void Sequencer::run(Context& context, Cycles now) {
           context.blocked_since = context.time;
           context.blocked_ring = step.object;
           context.blocked = at;
+          block.rings[step.object].slots[static_cast<std::size_t>(at.slot)].waiting |=
+              1u << (static_cast<std::size_t>(&context - contexts_.data()) % contexts_per_block_);
           return;
         }
         if (slot.completion > context.time) {
@@ -303,16 +303,16 @@ void Sequencer::run(Context& context, Cycles now) {
             l2_.write(now, core.id, step.object, program_->evaluate(step.a, v),
                       program_->evaluate(step.b, v), step.x, step.y, step.flag);
         const Cycles fetch(chip_.scratchpad.latency_cycles);
-        context.stores.push_back(written.left + fetch);
+        push(context.stores, written.left + fetch);
         context.last_store = std::max(context.last_store, written.visible + fetch);
         ++context.pc;
         break;
       }
       case Opcode::store_wait:
-        while (static_cast<std::int64_t>(context.stores.size() - context.stores_done) > step.x) {
-          advance(context, context.stores[context.stores_done++], Cause::epilogue);
+        for (; static_cast<std::int64_t>(context.stores.size()) > step.x;
+             context.stores.pop_front()) {
+          advance(context, context.stores.front(), Cause::epilogue);
         }
-        compact(context.stores, context.stores_done);
         ++context.pc;
         break;
       case Opcode::mma: {
@@ -320,17 +320,16 @@ void Sequencer::run(Context& context, Cycles now) {
             core.tensor_core.book(context.time, step.busy + step.operand_wait + step.issue);
         core.ledger.tensor(booking.start, step.busy, step.operand_wait, step.issue, context.waited);
         was_busy();
-        context.mma.push_back(booking.end + Cycles(chip_.tensor_core.latency_cycles));
+        push(context.mma, booking.end + Cycles(chip_.tensor_core.latency_cycles));
         counters_.tensor_flops += step.amount;
         counters_.operand_bytes += step.bytes;
         ++context.pc;
         break;
       }
       case Opcode::mma_wait:
-        while (static_cast<std::int64_t>(context.mma.size() - context.mma_done) > step.x) {
-          advance(context, context.mma[context.mma_done++], Cause::pipeline);
+        for (; static_cast<std::int64_t>(context.mma.size()) > step.x; context.mma.pop_front()) {
+          advance(context, context.mma.front(), Cause::pipeline);
         }
-        compact(context.mma, context.mma_done);
         ++context.pc;
         break;
       case Opcode::vector: {
@@ -394,7 +393,7 @@ void Sequencer::arrive(Block& block, std::uint16_t ring, const Cursor& at, Cycle
     slot.latest = when;
     slot.latest_cause = cause;
   }
-  complete_if_due(block, ring, at, slot);
+  complete_if_due(block, ring, slot);
 }
 
 void Sequencer::landed(Block& block, std::uint16_t ring, const Cursor& at, std::int64_t bytes,
@@ -405,30 +404,28 @@ void Sequencer::landed(Block& block, std::uint16_t ring, const Cursor& at, std::
     slot.latest = when;
     slot.latest_cause = cause;
   }
-  complete_if_due(block, ring, at, slot);
+  complete_if_due(block, ring, slot);
 }
 
-void Sequencer::complete_if_due(Block& block, std::uint16_t ring, const Cursor& at, Slot& slot) {
+void Sequencer::complete_if_due(Block& block, std::uint16_t ring, Slot& slot) {
   if (slot.arrivals < block.rings[ring].arrivals || slot.bytes != 0) return;
   ++slot.completed;
   slot.completion = slot.latest;
   slot.cause = slot.latest_cause;
   slot.arrivals = 0;
   slot.latest = Cycles(0);
-  Context* const first =
-      &contexts_[static_cast<std::size_t>(&block - blocks_.data()) * contexts_per_block_];
-  for (std::size_t i = 0; i < contexts_per_block_; ++i) {
-    Context& waiting = first[i];
-    if (waiting.state != State::barrier || waiting.blocked_ring != ring ||
-        waiting.blocked.slot != at.slot || waiting.blocked.generation != at.generation) {
-      continue;
-    }
+  const std::size_t first = static_cast<std::size_t>(&block - blocks_.data()) * contexts_per_block_;
+  // Nobody waits for a later phase of a slot than the one that completes.
+  for (; slot.waiting != 0; slot.waiting &= slot.waiting - 1) {
+    const std::size_t index = first + static_cast<std::size_t>(__builtin_ctz(slot.waiting));
+    Context& waiting = contexts_[index];
     waiting.state = State::ready;
     if (slot.completion > waiting.time) {
       advance(waiting, slot.completion + Cycles(chip_.barrier.latency_cycles), slot.cause);
     }
     next(waiting.waits[ring], block.rings[ring]);
     ++waiting.pc;
+    ready_at_[index] = waiting.time;
     limit_ = std::min(limit_, waiting.time);
   }
 }
@@ -485,8 +482,8 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
 void Sequencer::end_context(Context& context) {
   context.state = State::done;
   Block& block = *context.block;
-  for (; context.stores_done < context.stores.size(); ++context.stores_done) {
-    advance(context, context.stores[context.stores_done], Cause::epilogue);
+  for (; !context.stores.empty(); context.stores.pop_front()) {
+    advance(context, context.stores.front(), Cause::epilogue);
   }
   block.end = std::max(block.end, context.time);
   processor_.note_visible(context.last_store);
@@ -505,6 +502,7 @@ void Sequencer::flag_raised(std::int64_t flag, std::int64_t count, Cycles when, 
     context.state = State::ready;
     advance(context, when, Cause::barrier);
     ++context.pc;
+    ready_at_[static_cast<std::size_t>(&context - contexts_.data())] = context.time;
   }
   schedule(now);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/circular_buffer.hpp>
 #include <cstdint>
 #include <string>
 #include <systemc>
@@ -71,6 +72,7 @@ class Sequencer : public sc_core::sc_module {
     std::int64_t bytes = 0;      // announced minus landed
     Cycles latest, completion;   // of the phase in progress; of the last complete one
     Cause latest_cause = Cause::barrier, cause = Cause::barrier;
+    std::uint32_t waiting = 0;  // contexts of the block blocked on it, a bit each
   };
   struct Ring {
     std::vector<Slot> slots;
@@ -110,12 +112,10 @@ class Sequencer : public sc_core::sc_module {
     std::vector<Cursor> waits, arrives;  // next phase per ring
     Cursor expected;                     // phase that loads feed
     std::uint16_t expect_ring = 0;
-    std::vector<Cycles> mma;  // completion times, oldest first from mma_done
-    std::size_t mma_done = 0;
-    std::vector<Cycles> stores;  // left the scratchpad
-    std::size_t stores_done = 0;
-    Cycles last_store;             // visible in L2
-    Cause waited = Cause::launch;  // longest wait since the last busy interval
+    boost::circular_buffer<Cycles> mma;     // completion times, oldest first
+    boost::circular_buffer<Cycles> stores;  // when each has left the scratchpad, oldest first
+    Cycles last_store;                      // visible in L2
+    Cause waited = Cause::launch;           // longest wait since the last busy interval
     std::int64_t waited_cycles = 0;
     Cycles blocked_since;
     std::uint16_t blocked_ring = 0;
@@ -130,7 +130,7 @@ class Sequencer : public sc_core::sc_module {
   void arrive(Block& block, std::uint16_t ring, const Cursor& at, Cycles when, Cause cause);
   void landed(Block& block, std::uint16_t ring, const Cursor& at, std::int64_t bytes, Cycles when,
               Cause cause);
-  void complete_if_due(Block& block, std::uint16_t ring, const Cursor& at, Slot& slot);
+  void complete_if_due(Block& block, std::uint16_t ring, Slot& slot);
   bool try_load(Context& context, const Program::Step& step, Cycles now);
   void end_context(Context& context);
   // Time of the earliest ready context or retirement; false if there is none.
@@ -150,6 +150,9 @@ class Sequencer : public sc_core::sc_module {
   std::vector<CoreUnits*> cores_;
   std::vector<Block> blocks_;      // [group * cluster + rank]
   std::vector<Context> contexts_;  // [block * contexts per block + context]
+  // By context: its time if it is ready, or forever. Apart from the contexts, so that finding the
+  // earliest reads one cache line.
+  std::vector<Cycles> ready_at_;
   std::size_t contexts_per_block_ = 0;
   struct Group {  // place for one resident cluster
     bool occupied = false, retiring = false;

@@ -11,6 +11,7 @@
 #include "sim/cli/verb.h"
 #include "sim/config/loader.h"
 #include "sim/config/schema.h"
+#include "sim/datapath/unit.h"
 #include "sim/frontend/op_text.h"
 #include "sim/frontend/workload.h"
 #include "sim/report/glossary.h"
@@ -29,8 +30,6 @@ constexpr const char* example = R"(Examples:
 )";
 
 const std::vector<std::string> topics = {"chips", "models", "ops", "units", "numbers"};
-const std::vector<Format> matrix_formats = {Format::fp16, Format::bf16, Format::tf32, Format::e4m3,
-                                            Format::e5m2};
 
 /// A table of left-aligned columns, two spaces apart; the last is not padded.
 std::string aligned(const std::vector<std::vector<std::string>>& rows) {
@@ -161,25 +160,17 @@ Listing list_ops() {
 
 Listing list_units() {
   Listing listing{"", Json::array()};
-  std::vector<std::vector<std::string>> rows = {{"unit", "FLOP/cycle/core", "TFLOP/s"}};
-  for (const std::string& chip_name : chip_names(chip_dirs())) {
-    try {
-      const ChipConfig chip = load_chip(chip_name, {}, chip_dirs());
-      for (const Format format : matrix_formats) {
-        const int rate = chip.tensor_core.flops_per_cycle(format);
-        if (rate == 0) continue;
-        const std::string unit = fmt::format("{}.{}", chip_name, name(format));
-        rows.push_back(
-            {unit, fmt::format("{}", rate), fmt::format("{:.1f}", peak_tflops(chip, format))});
-        listing.json.push_back(Json{{"name", unit},
-                                    {"chip", chip_name},
-                                    {"format", name(format)},
-                                    {"flops_per_cycle_per_core", rate},
-                                    {"tflops", peak_tflops(chip, format)}});
-      }
-    } catch (const InputError&) {
-      // `list chips` tells what is wrong with it.
-    }
+  std::vector<std::vector<std::string>> rows = {{"unit", "K", "fraction bits", "meaning"}};
+  for (const Unit& unit : units()) {
+    rows.push_back({unit.name, fmt::format("{}", unit.products),
+                    fmt::format("{}", unit.fraction_bits), unit.description});
+    listing.json.push_back(Json{{"name", unit.name},
+                                {"format", name(unit.input)},
+                                {"k", unit.products},
+                                {"fraction_bits", unit.fraction_bits},
+                                {"output_fraction_bits", unit.output_fraction_bits},
+                                {"fp16_accumulator", unit.fp16_accumulator},
+                                {"meaning", unit.description}});
   }
   listing.text = aligned(rows);
   return listing;
@@ -259,7 +250,7 @@ Verb add_list(CLI::App& program) {
                [] { return example; });
   const auto list = std::make_shared<List>();
   app->add_option("WHAT", list->topic,
-                  "chips, models, ops, units (tensor-core formats of the chips) or numbers (of the "
+                  "chips, models, ops, units (tensor-core arithmetic, for mma) or numbers (of the "
                   "report); all but numbers by default");
   app->add_flag("--keys", list->keys, "With chips: every key of a chip instead");
   app->add_flag("--markdown", list->markdown,

@@ -12,8 +12,6 @@
 
 namespace tessera::cli {
 
-Verb add_mma(CLI::App& program);
-
 namespace {
 
 constexpr const char* example = R"(

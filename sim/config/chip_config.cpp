@@ -13,11 +13,9 @@ int TensorCoreConfig::flops_per_cycle(Format format) const {
     case Format::e4m3:
     case Format::e5m2:
       return fp8_flops_per_cycle;
-    case Format::fp32:
-    case Format::int32:
+    default:
       return 0;
   }
-  return 0;
 }
 
 }  // namespace tessera

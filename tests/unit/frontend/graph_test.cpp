@@ -101,7 +101,7 @@ TEST_CASE("Llama 3.1 8B and Mixtral do the FLOPs their active weights imply") {
         Flops(2 * (32 * (2 * d * d + 2 * d * kv + 2 * 3 * d * inter + 8 * d) + 32000 * d)));
 }
 
-TEST_CASE("a whole model is embedding, layers and head; --layers N is N layers alone") {
+TEST_CASE("a whole model is embedding, layers and head, --layers N is N layers alone") {
   const LayerGraph whole = graph_of("llama-3.1-8b", prefill(1, 128));
   REQUIRE(whole.blocks.size() == 3);
   CHECK(whole.blocks[0].name == "embedding");

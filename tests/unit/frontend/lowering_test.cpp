@@ -268,7 +268,7 @@ TEST_CASE("early launch marks every kernel but a section's first") {
   CHECK_FALSE(plain.sections[0].kernels[1].early_launch);
 }
 
-TEST_CASE("fp8 layers quantise their activation first; fp8 GEMMs do not") {
+TEST_CASE("fp8 layers quantise their activation first, fp8 GEMMs do not") {
   const ChipConfig chip = wide_chip();
   CHECK(kernel_names(lower_op_text("linear m=4096 n=4096 k=4096 dtype=fp8", chip).sections[0]) ==
         std::vector<std::string>{"linear.quantise", "linear"});

@@ -36,7 +36,7 @@ TEST_CASE("vector work bounds what has no matrix product") {
   CHECK(roofline(op, wide_chip(), 2000).us() == Approx(7));
 }
 
-TEST_CASE("cold inputs must be read; outputs count only beyond what the L2 keeps") {
+TEST_CASE("cold inputs must be read, outputs count only beyond what the L2 keeps") {
   OpRecord op;
   op.compulsory_read = Bytes(3'350'000);
   op.compulsory_write = Bytes(50LL << 20);
