@@ -31,11 +31,24 @@ Cycles MemoryPort::transport(Cycles now, std::int64_t address, std::int64_t byte
   return clock_.cycles_after(ClockDomain::from_sc_time(stamp + delay));
 }
 
+Cycles MemoryPort::in_pieces(Cycles now, std::int64_t address, std::int64_t bytes,
+                             tlm::tlm_command command) {
+  Cycles done = now;
+  for (std::int64_t sent = 0; sent < bytes; sent += max_bytes) {
+    const std::int64_t piece = bytes - sent < max_bytes ? bytes - sent : max_bytes;
+    const Cycles end = transport(now, address + sent, piece, command);
+    if (done < end) done = end;
+  }
+  return done;
+}
+
 Cycles MemoryPort::read(Cycles now, std::int64_t address, std::int64_t bytes) {
+  if (bytes > max_bytes) return in_pieces(now, address, bytes, tlm::TLM_READ_COMMAND);
   return transport(now, address, bytes, tlm::TLM_READ_COMMAND);
 }
 
 Cycles MemoryPort::write(Cycles now, std::int64_t address, std::int64_t bytes) {
+  if (bytes > max_bytes) return in_pieces(now, address, bytes, tlm::TLM_WRITE_COMMAND);
   return transport(now, address, bytes, tlm::TLM_WRITE_COMMAND);
 }
 

@@ -21,10 +21,11 @@ class MemoryPort : public sc_core::sc_module {
 
   tlm_utils::simple_initiator_socket<MemoryPort> socket;
 
-  /// Largest request in bytes: one segment of the L2.
-  static constexpr std::int64_t max_bytes = 8192;
+  /// Largest transaction in bytes: one segment of an L2 with lines of 128 B. Longer requests go in
+  /// pieces asked for at the same time.
+  static constexpr std::int64_t max_bytes = 16384;
 
-  /// Cycle at which the last of `bytes` (<= max_bytes) has arrived, asked at `now`. Throws
+  /// Cycle at which the last of `bytes` has arrived, asked at `now`. Throws
   /// SimulationError if the target refuses.
   Cycles read(Cycles now, std::int64_t address, std::int64_t bytes);
   /// As read, for a posted write: when the target has accepted it.
@@ -32,6 +33,7 @@ class MemoryPort : public sc_core::sc_module {
 
  private:
   Cycles transport(Cycles now, std::int64_t address, std::int64_t bytes, tlm::tlm_command command);
+  Cycles in_pieces(Cycles now, std::int64_t address, std::int64_t bytes, tlm::tlm_command command);
 
   const ClockDomain& clock_;
   tlm::tlm_generic_payload payload_;

@@ -112,7 +112,7 @@ TEST_CASE("a request of several chunks is done when its last channel is") {
             port.read(Cycles(0), 0, 1024).value,
             // Half of one chunk and half of the next.
             port.read(Cycles(10000), 1024 + 128, 256).value,
-            // The largest: eight rounds, two rows of each bank group in every channel.
+            // The largest transaction, a quarter of it on each channel, in rows of all groups.
             port.read(Cycles(20000), 1 << 20, MemoryPort::max_bytes).value,
             // Writes are posted.
             port.write(Cycles(30000), 0, 1024).value,
@@ -122,7 +122,7 @@ TEST_CASE("a request of several chunks is done when its last channel is") {
   REQUIRE(answer.values.size() == 4);
   CHECK(answer.values[0] == 15 + 15 + 16);
   CHECK(answer.values[1] == 10000 + 15 + 15 + 8);
-  CHECK(answer.values[2] == 20000 + 15 + 15 + 8 * 16);
+  CHECK(answer.values[2] == 20000 + 15 + 15 + MemoryPort::max_bytes / 64);
   CHECK(answer.values[3] == 30000 + 5);
 }
 
@@ -142,6 +142,28 @@ TEST_CASE("the fixed-latency memory answers by its formula, and queues at its ba
   REQUIRE(answer.error.empty());
   CHECK(answer.values ==
         std::vector<std::int64_t>{4 + 30, 8 + 30, 100 + 128 + 30, 228 + 4 + 30, 1000 + 4 + 30});
+}
+
+TEST_CASE("a request longer than a transaction goes in pieces, asked for at once") {
+  const HbmConfig c = quiet("toy");
+  const std::int64_t most = MemoryPort::max_bytes;
+  const auto fixed = ask(
+      1000, [&] { return std::make_unique<FixedLatencyMemory>("memory", c); },
+      [&](MemoryPort& port) {
+        return std::vector<std::int64_t>{port.read(Cycles(0), 0, 2 * most + 64).value,
+                                         port.write(Cycles(5000), 0, most + 64).value};
+      });
+  REQUIRE(fixed.error.empty());
+  CHECK(fixed.values ==
+        std::vector<std::int64_t>{(2 * most + 64) / 64 + 30, 5000 + (most + 64) / 64 + 30});
+  // No piece is longer than the buffer a storing memory copies to, and each is refused on its own.
+  const auto storing = ask(
+      1000, [] { return std::make_unique<StoringMemory>("memory"); },
+      [&](MemoryPort& port) {
+        return std::vector<std::int64_t>{port.read(Cycles(0), 0, 2 * most).value};
+      });
+  CHECK(storing.error ==
+        "memory refused " + std::to_string(most) + " bytes at 0x0: TLM_ADDRESS_ERROR_RESPONSE");
 }
 
 TEST_CASE("a memory that knows nothing of this project works behind the socket") {
