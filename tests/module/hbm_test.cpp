@@ -379,7 +379,7 @@ TEST_CASE("random addresses: conflicts cost less than a fifth of what even banks
   CHECK(reached >= bound * 0.8);
 }
 
-TEST_CASE("writes reach the peak, less the share of refresh; turning the bus costs its gaps") {
+TEST_CASE("writes reach the peak less the share of refresh, and turning the bus costs its gaps") {
   const HbmConfig c = device();
   HbmChannel writes = channel_of(c);
   const std::int64_t batches = 500;
