@@ -8,7 +8,8 @@
 namespace tessera {
 namespace {
 
-constexpr std::int64_t lines_per_segment = 64;
+constexpr int segment_shift = 7;  // log2 of lines per segment
+constexpr std::int64_t lines_per_segment = 1 << segment_shift;
 
 std::uint64_t mix(std::uint64_t x) {
   // splitmix64's finaliser: spreads neighbouring segments over partitions.
@@ -17,11 +18,20 @@ std::uint64_t mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-std::uint64_t mask_of(int first, int count) {
-  return count >= 64 ? ~0ULL : ((1ULL << count) - 1) << first;
+LineMask mask_of(int first, int count) {
+  return count >= lines_per_segment ? ~LineMask{0} : ((LineMask{1} << count) - 1) << first;
 }
 
-int popcount(std::uint64_t x) { return __builtin_popcountll(x); }
+int popcount(LineMask x) {
+  return __builtin_popcountll(static_cast<std::uint64_t>(x)) +
+         __builtin_popcountll(static_cast<std::uint64_t>(x >> 64));
+}
+
+int first_line(LineMask x) {
+  const auto lower = static_cast<std::uint64_t>(x);
+  return lower != 0 ? __builtin_ctzll(lower)
+                    : 64 + __builtin_ctzll(static_cast<std::uint64_t>(x >> 64));
+}
 
 /// Shapes (rows, columns in elements) of the boxes that a section's kernels move of one tensor.
 using Boxes = std::set<std::pair<std::int64_t, std::int64_t>>;
@@ -46,7 +56,7 @@ std::vector<Boxes> boxes_of(const Section& section) {
 /// equals the tallest.
 int best_row_shift(const Boxes& boxes, const Tensor& tensor, int line_bytes) {
   int tallest = 0;
-  while (tallest < 6 && (1LL << tallest) < tensor.rows) ++tallest;
+  while (tallest < segment_shift && (1LL << tallest) < tensor.rows) ++tallest;
   int best = tallest;
   double least = 1e300;
   for (int shift = tallest; shift >= 0; --shift) {
@@ -113,7 +123,6 @@ void L2::attach(const Section& section) {
     const std::int64_t lines_wide = lines_per_segment >> map.row_shift;
     map.segments_per_row = ceil_div(map.lines_per_row, lines_wide);
     map.segments = map.segments_per_row * ceil_div(tensor.rows, 1LL << map.row_shift);
-    map.slot.resize(partitions_.size());
     tensors_.push_back(std::move(map));
   }
   // What does not fit was written back before the section starts.
@@ -121,14 +130,12 @@ void L2::attach(const Section& section) {
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     if (!tensors[i].warm) continue;
     visit(tensors_[i], 0, 0, tensors[i].rows, tensors[i].cols,
-          [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
+          [&](std::int64_t index, LineMask lines, std::int64_t count) {
             TensorMap& map = tensors_[i];
             const int p = home(map.address + index * lines_per_segment * line_bytes_);
             Segment& segment = install(Cycles(0), p, static_cast<int>(i), map, index);
             segment.valid = segment.dirty = lines;
-            add_lines(Cycles(0), p,
-                      map.slot[static_cast<std::size_t>(p)][static_cast<std::size_t>(index)],
-                      count);
+            add_lines(Cycles(0), p, slot_of(map, p, index), count);
           });
   }
   attaching_ = false;
@@ -144,7 +151,7 @@ void L2::visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::in
   const std::int64_t first_line = col >> map.line_shift;
   const std::int64_t end_line = ((col_end - 1) >> map.line_shift) + 1;
   const std::int64_t height = 1LL << map.row_shift;
-  const int wide_shift = 6 - map.row_shift;
+  const int wide_shift = segment_shift - map.row_shift;
   for (std::int64_t r = row; r < row_end;) {
     const std::int64_t band = r >> map.row_shift;
     const std::int64_t band_end = std::min(row_end, (band + 1) << map.row_shift);
@@ -154,7 +161,7 @@ void L2::visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::in
       const std::int64_t column = line >> wide_shift;
       const std::int64_t column_end = std::min(end_line, (column + 1) << wide_shift);
       // Bit of a line: column within the segment * height + row within the segment.
-      std::uint64_t lines = 0;
+      LineMask lines = 0;
       for (std::int64_t l = line; l < column_end; ++l) {
         const int offset = static_cast<int>((l - (column << wide_shift)) * height);
         lines |= mask_of(offset + first_row, row_count);
@@ -168,14 +175,19 @@ void L2::visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::in
 
 int L2::home(std::int64_t address) const {
   // The hash's upper half, scaled to the number of partitions without a division.
-  const std::uint64_t upper = mix(static_cast<std::uint64_t>(address) >> 13) >> 32;
+  const std::uint64_t upper = mix(static_cast<std::uint64_t>(address) >> 14) >> 32;
   return static_cast<int>((upper * partitions_.size()) >> 32);
 }
 
+std::int32_t& L2::slot_of(TensorMap& map, int partition, std::int64_t index) {
+  const std::size_t partitions = partitions_.size();
+  if (map.slots.empty()) map.slots.assign(static_cast<std::size_t>(map.segments) * partitions, -1);
+  return map
+      .slots[static_cast<std::size_t>(index) * partitions + static_cast<std::size_t>(partition)];
+}
+
 L2::Segment* L2::find(int partition, TensorMap& map, std::int64_t index) {
-  const auto& slots = map.slot[static_cast<std::size_t>(partition)];
-  if (slots.empty()) return nullptr;
-  const std::int32_t slot = slots[static_cast<std::size_t>(index)];
+  const std::int32_t slot = slot_of(map, partition, index);
   return slot < 0 ? nullptr
                   : &partitions_[static_cast<std::size_t>(partition)]
                          .segments[static_cast<std::size_t>(slot)];
@@ -202,9 +214,7 @@ void L2::touch(Partition& p, std::int32_t slot) {
 
 L2::Segment& L2::install(Cycles, int partition, int tensor, TensorMap& map, std::int64_t index) {
   Partition& p = partitions_[static_cast<std::size_t>(partition)];
-  auto& slots = map.slot[static_cast<std::size_t>(partition)];
-  if (slots.empty()) slots.assign(static_cast<std::size_t>(map.segments), -1);
-  std::int32_t& slot = slots[static_cast<std::size_t>(index)];
+  std::int32_t& slot = slot_of(map, partition, index);
   if (slot < 0) {
     if (p.free.empty()) {
       slot = static_cast<std::int32_t>(p.segments.size());
@@ -232,13 +242,12 @@ void L2::evict(Cycles now, int partition, std::int32_t slot) {
     counters_.hbm_write_bytes += bytes;
   }
   p.lines -= popcount(s.valid);
-  tensors_[static_cast<std::size_t>(s.map)]
-      .slot[static_cast<std::size_t>(partition)][static_cast<std::size_t>(s.index)] = -1;
+  slot_of(tensors_[static_cast<std::size_t>(s.map)], partition, s.index) = -1;
   unlink(p, slot);
   p.free.push_back(slot);
 }
 
-void L2::drop_copies(int home_partition, TensorMap& map, std::int64_t index, std::uint64_t lines) {
+void L2::drop_copies(int home_partition, TensorMap& map, std::int64_t index, LineMask lines) {
   for (int other = 0; other < static_cast<int>(partitions_.size()); ++other) {
     if (other == home_partition) continue;
     if (Segment* copy = find(other, map, index)) {
@@ -254,7 +263,7 @@ void L2::add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t ad
   while (p.lines > capacity_lines_ && p.oldest != keep) evict(now, partition, p.oldest);
 }
 
-void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std::uint64_t lines,
+void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, LineMask lines,
                       std::int64_t count, L2Answer& answer, Cycles& from_l2, Cycles& from_hbm) {
   TensorMap& map = tensors_[static_cast<std::size_t>(tensor)];
   const std::int64_t address = map.address + index * lines_per_segment * line_bytes_;
@@ -263,11 +272,11 @@ void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std:
   const std::int64_t bytes = count * line_bytes_;
   answer.bytes += bytes;
   counters_.read_bytes += bytes;
-  const auto count_of = [&](std::uint64_t part) -> std::int64_t {
+  const auto count_of = [&](LineMask part) -> std::int64_t {
     return part == lines ? count : part == 0 ? 0 : popcount(part);
   };
 
-  std::uint64_t missing = lines;
+  LineMask missing = lines;
   // A copy in the near partition, home or not.
   Partition& near_part = partitions_[static_cast<std::size_t>(near_partition)];
   Cycles done = near_part.read.book(now, bytes) + near_latency_;
@@ -275,8 +284,7 @@ void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std:
   if (segment != nullptr && (segment->valid & lines) != 0) {
     missing = lines & ~segment->valid;
     if (from_hbm < segment->ready) from_hbm = segment->ready;
-    touch(near_part,
-          map.slot[static_cast<std::size_t>(near_partition)][static_cast<std::size_t>(index)]);
+    touch(near_part, slot_of(map, near_partition, index));
   }
   Cycles fill_ready;
   if (missing != 0 && home_partition != near_partition) {
@@ -290,13 +298,12 @@ void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std:
     if (far != nullptr && (far->valid & missing) != 0) {
       missing &= ~far->valid;
       fill_ready = far->ready;
-      touch(home_part,
-            map.slot[static_cast<std::size_t>(home_partition)][static_cast<std::size_t>(index)]);
+      touch(home_part, slot_of(map, home_partition, index));
     }
   }
   if (missing != 0) {
     const std::int64_t miss_bytes = count_of(missing) * line_bytes_;
-    const int first = __builtin_ctzll(missing);
+    const int first = first_line(missing);
     const Cycles filled =
         memory_.read(now + to_memory_, address + first * line_bytes_, miss_bytes) + to_memory_;
     counters_.hbm_read_bytes += miss_bytes;
@@ -305,20 +312,16 @@ void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, std:
     const std::int64_t added = count_of(missing & ~fresh.valid);
     fresh.valid |= missing;
     if (fresh.ready < filled) fresh.ready = filled;
-    add_lines(now, home_partition,
-              map.slot[static_cast<std::size_t>(home_partition)][static_cast<std::size_t>(index)],
-              added);
+    add_lines(now, home_partition, slot_of(map, home_partition, index), added);
   }
   counters_.hit_bytes += bytes - count_of(missing) * line_bytes_;
   if (replicate_far_ && home_partition != near_partition) {
     Segment& copy = install(now, near_partition, tensor, map, index);
-    const std::uint64_t added = lines & ~copy.valid;
+    const LineMask added = lines & ~copy.valid;
     if (added != 0) {
       copy.valid |= added;
       if (copy.ready < fill_ready) copy.ready = fill_ready;
-      add_lines(now, near_partition,
-                map.slot[static_cast<std::size_t>(near_partition)][static_cast<std::size_t>(index)],
-                count_of(added));
+      add_lines(now, near_partition, slot_of(map, near_partition, index), count_of(added));
     }
   }
   if (from_l2 < done) from_l2 = done;
@@ -343,10 +346,9 @@ L2Answer L2::read(Cycles now, int core, int tensor, std::int64_t row, std::int64
   const TensorMap& map = tensors_[static_cast<std::size_t>(tensor)];
   L2Answer answer;
   Cycles from_l2, from_hbm;
-  visit(map, row, col, rows, cols,
-        [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
-          read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
-        });
+  visit(map, row, col, rows, cols, [&](std::int64_t index, LineMask lines, std::int64_t count) {
+    read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
+  });
   return finish(now, core, answer.bytes, from_l2, from_hbm);
 }
 
@@ -358,10 +360,9 @@ L2Answer L2::gather(Cycles now, int core, int tensor, std::int64_t row, std::int
   for (std::int64_t r = row; r < row + rows; ++r) {
     const auto place = static_cast<std::int64_t>(mix(static_cast<std::uint64_t>(r) + 1) %
                                                  static_cast<std::uint64_t>(map.rows));
-    visit(map, place, col, 1, cols,
-          [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
-            read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
-          });
+    visit(map, place, col, 1, cols, [&](std::int64_t index, LineMask lines, std::int64_t count) {
+      read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
+    });
   }
   return finish(now, core, answer.bytes, from_l2, from_hbm);
 }
@@ -372,23 +373,21 @@ L2Written L2::write(Cycles now, int core, int tensor, std::int64_t row, std::int
   Cycles done;
   std::int64_t total = 0;
   const int near_partition = near(core);
-  visit(map, row, col, rows, cols,
-        [&](std::int64_t index, std::uint64_t lines, std::int64_t count) {
-          const std::int64_t bytes = count * line_bytes_;
-          const int p = home(map.address + index * lines_per_segment * line_bytes_);
-          Partition& part = partitions_[static_cast<std::size_t>(p)];
-          Cycles end = part.write.book(now, accumulate ? 2 * bytes : bytes) + near_latency_;
-          if (p != near_partition) end = std::max(end, part.link.book(now, bytes) + far_latency_);
-          if (replicate_far_) drop_copies(p, map, index, lines);
-          Segment& segment = install(now, p, tensor, map, index);
-          const std::int64_t added = popcount(lines & ~segment.valid);
-          segment.valid |= lines;
-          segment.dirty |= lines;
-          add_lines(now, p, map.slot[static_cast<std::size_t>(p)][static_cast<std::size_t>(index)],
-                    added);
-          done = std::max(done, end);
-          total += bytes;
-        });
+  visit(map, row, col, rows, cols, [&](std::int64_t index, LineMask lines, std::int64_t count) {
+    const std::int64_t bytes = count * line_bytes_;
+    const int p = home(map.address + index * lines_per_segment * line_bytes_);
+    Partition& part = partitions_[static_cast<std::size_t>(p)];
+    Cycles end = part.write.book(now, accumulate ? 2 * bytes : bytes) + near_latency_;
+    if (p != near_partition) end = std::max(end, part.link.book(now, bytes) + far_latency_);
+    if (replicate_far_) drop_copies(p, map, index, lines);
+    Segment& segment = install(now, p, tensor, map, index);
+    const std::int64_t added = popcount(lines & ~segment.valid);
+    segment.valid |= lines;
+    segment.dirty |= lines;
+    add_lines(now, p, slot_of(map, p, index), added);
+    done = std::max(done, end);
+    total += bytes;
+  });
   counters_.write_bytes += total;
   const Cycles port = write_ports_[static_cast<std::size_t>(core)].book(now, total);
   return {port, std::max(done, port + near_latency_)};

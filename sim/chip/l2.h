@@ -18,6 +18,9 @@ struct L2Answer {
   Cause cause = Cause::l2;  ///< what took longest: hbm, l2 or noc
 };
 
+/// One bit per line of a segment.
+__extension__ using LineMask = unsigned __int128;
+
 /// When a written box has left the scratchpad, and when its last byte is in the cache.
 struct L2Written {
   Cycles left, visible;
@@ -25,8 +28,8 @@ struct L2Written {
 
 /// Second-level cache of `partitions` halves, each near its share of the cores.
 ///
-/// Unit of book-keeping: a segment, 64 lines of 128 B of one tensor with a valid and a dirty bit
-/// each. Its shape, 2^i rows x 2^(6-i) lines, is the one in which the boxes the section's kernels
+/// Unit of book-keeping: a segment, 128 lines of one tensor with a valid and a dirty bit
+/// each. Its shape, 2^i rows x 2^(7-i) lines, is the one in which the boxes the section's kernels
 /// move touch the fewest segments: 64 x 1 for a tensor read in GEMM tiles, 1 x 64 for one read in
 /// rows.
 ///
@@ -72,7 +75,7 @@ class L2 {
 
  private:
   struct Segment {
-    std::uint64_t valid = 0, dirty = 0;
+    LineMask valid = 0, dirty = 0;
     std::int64_t address = 0;
     Cycles ready;  // of the latest fill
     std::int32_t newer = -1, older = -1;
@@ -96,7 +99,8 @@ class L2 {
     int row_shift = 0;   // log2 of rows per segment
     std::int64_t cols = 0;
     std::int64_t segments_per_row = 0, segments = 0;
-    std::vector<std::vector<std::int32_t>> slot;  // [partition][segment] -> index in segments, -1
+    // [segment * partitions + partition] -> index in Partition::segments, -1; empty until used.
+    std::vector<std::int32_t> slots;
   };
   // Visits (segment index, line mask, number of lines) of a clipped box.
   template <class Visit>
@@ -104,15 +108,16 @@ class L2 {
              std::int64_t cols, Visit&& each) const;
   int home(std::int64_t address) const;
   int near(int core) const { return near_[static_cast<std::size_t>(core)]; }
+  std::int32_t& slot_of(TensorMap& map, int partition, std::int64_t index);
   Segment* find(int partition, TensorMap& map, std::int64_t index);
   Segment& install(Cycles now, int partition, int tensor, TensorMap& map, std::int64_t index);
-  void drop_copies(int home_partition, TensorMap& map, std::int64_t index, std::uint64_t lines);
+  void drop_copies(int home_partition, TensorMap& map, std::int64_t index, LineMask lines);
   void add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t added);
   void touch(Partition& p, std::int32_t slot);
   void unlink(Partition& p, std::int32_t slot);
   void evict(Cycles now, int partition, std::int32_t slot);
   // One segment of a read; updates the running answer.
-  void read_segment(Cycles now, int core, int tensor, std::int64_t index, std::uint64_t lines,
+  void read_segment(Cycles now, int core, int tensor, std::int64_t index, LineMask lines,
                     std::int64_t count, L2Answer& answer, Cycles& from_l2, Cycles& from_hbm);
   L2Answer finish(Cycles now, int core, std::int64_t bytes, Cycles from_l2, Cycles from_hbm);
 
