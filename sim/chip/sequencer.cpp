@@ -18,15 +18,22 @@ std::int64_t floor_div(std::int64_t a, std::int64_t b) {
   return q - ((a % b != 0 && (a < 0) != (b < 0)) ? 1 : 0);
 }
 
-void push(boost::circular_buffer<Cycles>& queue, Cycles when) {
+template <class Item>
+void push(boost::circular_buffer<Item>& queue, const Item& item) {
   if (queue.full()) queue.set_capacity(std::max<std::size_t>(16, 2 * queue.capacity()));
-  queue.push_back(when);
+  queue.push_back(item);
 }
 
-bool is_shared(Program::Opcode opcode) {
+/// Temporal decoupling: copies may be booked this far ahead of the kernel's time, so that blocks of
+/// a cluster whose copies fall due close together take one turn. Small against every latency of L2.
+constexpr Cycles quantum{256};
+
+/// Latest time at which a context may execute an instruction while the kernel stands at `now`.
+Cycles horizon(Program::Opcode opcode, Cycles now) {
   using Opcode = Program::Opcode;
-  return opcode == Opcode::load || opcode == Opcode::store || opcode == Opcode::signal ||
-         opcode == Opcode::await_signal;
+  if (opcode == Opcode::load || opcode == Opcode::store) return now + quantum;
+  if (opcode == Opcode::signal || opcode == Opcode::await_signal) return now;
+  return forever;
 }
 
 }  // namespace
@@ -169,7 +176,7 @@ void Sequencer::step(Cycles now) {
     if (first_at == forever) break;
     if (retiring != nullptr) limit_ = std::min(limit_, retiring->retire_at);
     Context& context = contexts_[first];
-    if (first_at > now && is_shared(program_->step(context.pc).opcode)) break;
+    if (first_at > horizon(program_->step(context.pc).opcode, now)) break;
     run(context, now);
     ready_at_[first] = context.state == State::ready ? context.time : forever;
   }
@@ -293,15 +300,15 @@ void Sequencer::run(Context& context, Cycles now) {
         break;
       }
       case Opcode::load:
-        if (context.time > now) return;
-        if (!try_load(context, step, now)) return;
+        if (context.time > horizon(Opcode::load, now)) return;
+        if (!try_load(context, step, std::max(now, context.time))) return;
         ++context.pc;
         break;
       case Opcode::store: {
-        if (context.time > now) return;
-        const L2Written written =
-            l2_.write(now, core.id, step.object, program_->evaluate(step.a, v),
-                      program_->evaluate(step.b, v), step.x, step.y, step.flag);
+        if (context.time > horizon(Opcode::store, now)) return;
+        const L2Written written = l2_.write(
+            std::max(now, context.time), core.id, step.object, program_->evaluate(step.a, v),
+            program_->evaluate(step.b, v), step.x, step.y, step.flag);
         const Cycles fetch(chip_.scratchpad.latency_cycles);
         push(context.stores, written.left + fetch);
         context.last_store = std::max(context.last_store, written.visible + fetch);
@@ -351,12 +358,12 @@ void Sequencer::run(Context& context, Cycles now) {
         break;
       case Opcode::signal:
         advance(context, context.last_store, Cause::epilogue);
-        if (context.time > now) return;
+        if (context.time > horizon(Opcode::signal, now)) return;
         ++context.pc;
         processor_.raise_flag(program_->evaluate(step.a, v), now);
         break;
       case Opcode::await_signal: {
-        if (context.time > now) return;
+        if (context.time > horizon(Opcode::await_signal, now)) return;
         const std::int64_t flag = program_->evaluate(step.a, v);
         const std::int64_t count = program_->evaluate(step.b, v);
         if (processor_.flag(flag) < count) {
@@ -435,21 +442,14 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
   const std::int64_t box_bytes = step.bytes;
   // The copy engine holds a limited number of bytes in flight; a request beyond waits its turn.
   auto& in_flight = core.in_flight;
-  const std::int64_t most = chip_.dma.max_outstanding_kib * std::int64_t{1024};
-  if (core.in_flight_bytes + box_bytes > most) {
-    for (std::size_t i = 0; i < in_flight.size();) {
-      if (in_flight[i].first <= now) {
-        core.in_flight_bytes -= in_flight[i].second;
-        in_flight[i] = in_flight.back();
-        in_flight.pop_back();
-      } else {
-        ++i;
-      }
-    }
-    if (!in_flight.empty() && core.in_flight_bytes + box_bytes > most) {
-      advance(context, std::min_element(in_flight.begin(), in_flight.end())->first, Cause::noc);
-      return false;
-    }
+  while (!in_flight.empty() && in_flight.front().first <= now) {
+    core.in_flight_bytes -= in_flight.front().second;
+    in_flight.pop_front();
+  }
+  if (!in_flight.empty() &&
+      core.in_flight_bytes + box_bytes > chip_.dma.max_outstanding_kib * std::int64_t{1024}) {
+    advance(context, in_flight.front().first, Cause::noc);
+    return false;
   }
   const std::int64_t* v = context.variables;
   const std::int64_t row = program_->evaluate(step.a, v), col = program_->evaluate(step.b, v);
@@ -459,7 +459,7 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
   const Cycles issued = std::max(now, core.dma_free);
   core.dma_free = issued + Cycles(chip_.dma.issue_cycles);
   const Cycles dma = Cycles(chip_.dma.latency_cycles) + issued - now;
-  in_flight.push_back({answer.arrival + dma, box_bytes});
+  push(in_flight, std::make_pair(answer.arrival + dma, box_bytes));
   core.in_flight_bytes += box_bytes;
   Block& own = *context.block;
   if (!step.cluster) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <systemc>
+#include <utility>
 #include <vector>
 
 #include "sim/chip/l2.h"
@@ -23,8 +24,8 @@ struct CoreUnits {
   TensorCore tensor_core;
   Cycles dma_free;  ///< when the copy engine takes its next request
   VectorUnit vector_unit;
-  /// Bytes in flight to the scratchpad, oldest first: (arrival, bytes).
-  std::vector<std::pair<Cycles, std::int64_t>> in_flight;
+  /// Copies in flight to the scratchpad, retired in order: (arrival, bytes).
+  boost::circular_buffer<std::pair<Cycles, std::int64_t>> in_flight;
   std::int64_t in_flight_bytes = 0;
   Ledger ledger;
 };
@@ -34,8 +35,9 @@ struct CoreUnits {
 ///
 /// Time rule. Contexts are stepped in the order of their local time, so units private to the cores
 /// (tensor core, vector unit, barriers) are booked ahead of the kernel's time. An instruction that
-/// touches what other cores share (loads and stores to L2, flags, the next block) runs only when
-/// the kernel's time has reached it: the sequencer notifies its one event for that cycle, asks the
+/// touches what other cores share runs only when the kernel's time has reached it (flags, the next
+/// block) or is within a quantum of it (copies to and from L2, which saves a wake-up for each block
+/// of a cluster; they are booked with their own time): the sequencer notifies its one event for that cycle, asks the
 /// arbiter for its turn, and all sequencers due in a cycle take turns in the order of their number.
 /// So the order of simultaneous processes never shows in a result.
 class Sequencer : public sc_core::sc_module {
@@ -108,7 +110,6 @@ class Sequencer : public sc_core::sc_module {
     std::uint32_t pc = 0;
     const Program::Context* shape = nullptr;
     Block* block = nullptr;
-    std::int64_t variables[max_variables] = {};
     std::vector<Cursor> waits, arrives;  // next phase per ring
     Cursor expected;                     // phase that loads feed
     std::uint16_t expect_ring = 0;
@@ -121,6 +122,7 @@ class Sequencer : public sc_core::sc_module {
     std::uint16_t blocked_ring = 0;
     Cursor blocked;  // state barrier: phase waited for
     std::int64_t blocked_flag = 0, blocked_count = 0;
+    std::int64_t variables[max_variables] = {};
   };
 
   void on_wake();
