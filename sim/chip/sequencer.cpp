@@ -25,7 +25,7 @@ void push(boost::circular_buffer<Item>& queue, const Item& item) {
 }
 
 /// Temporal decoupling: copies may be booked this far ahead of the kernel's time, so that blocks of
-/// a cluster whose copies fall due close together take one turn. Small against every latency of L2.
+/// a cluster whose copies fall due close together take one turn. Below the latency of H100's L2.
 constexpr Cycles quantum{256};
 
 /// Latest time at which a context may execute an instruction while the kernel stands at `now`.
