@@ -113,7 +113,6 @@ struct HbmConfig {
 
 /// Host and command processor.
 struct LaunchConfig {
-  double first_us = 0;    ///< host call to first kernel start (not part of graph time)
   double gap_us = 0;      ///< end of a kernel to the start of the next in a graph
   double overlap_us = 0;  ///< part of the gap hidden by programmatic dependent launch
   int block_cycles = 0;   ///< between two block starts on one core

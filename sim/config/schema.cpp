@@ -312,9 +312,6 @@ std::vector<KeyInfo> build() {
           "difference of memory and L2 latency in a pointer-chase microbenchmark"),
 
       real(
-          "launch.first_us", "us", 0, 1e6, [](C& c) { return &c.launch.first_us; },
-          "Host call to the start of the first kernel; not part of a graph's time.", kTrace),
-      real(
           "launch.gap_us", "us", 0, 1e6, [](C& c) { return &c.launch.gap_us; },
           "End of a kernel to the start of the next in a graph.", kTrace),
       real(

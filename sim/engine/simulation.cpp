@@ -17,8 +17,15 @@
 namespace tessera {
 namespace {
 
-Bound bound_of(const CoreCycles& charged) {
-  const auto at = [&](Cause cause) { return charged[static_cast<std::size_t>(cause)]; };
+/// Share of the memory's peak bandwidth from which an operation is bound by it, whatever its cores
+/// were charged for: with few blocks most cores idle while the memory is saturated.
+constexpr double saturated_share = 0.7;
+
+Bound bound_of(const OpResult& op, const ChipConfig& chip, double clock_mhz) {
+  const double us = static_cast<double>(op.cycles.value) / clock_mhz;
+  const auto traffic = static_cast<double>((op.hbm_read + op.hbm_write).value);
+  if (us > 0 && traffic / us >= saturated_share * chip.hbm.bandwidth_gbps * 1e3) return Bound::hbm;
+  const auto at = [&](Cause cause) { return op.core_cycles[static_cast<std::size_t>(cause)]; };
   const std::pair<Bound, std::int64_t> groups[] = {
       {Bound::compute, at(Cause::tensor_core) + at(Cause::scratchpad) + at(Cause::vector) +
                            at(Cause::special_function) + at(Cause::epilogue)},
@@ -53,7 +60,19 @@ double energy_of(const KernelRecord& record, const OpRecord& op, const ChipConfi
 void append_ops(RunResult& result, const Section& section, const SectionRecord& record,
                 std::int64_t repeat, const std::string& prefix, const ChipConfig& chip) {
   const std::size_t first = result.ops.size();
-  for (const OpRecord& op : section.ops) {
+  // A trace says how many FLOPs its operations need; no more are counted than its kernels execute.
+  std::vector<std::int64_t> executed(section.ops.size());
+  for (const KernelRecord& k : record.kernels) {
+    executed[static_cast<std::size_t>(k.op)] += k.tensor_flops;
+  }
+  for (std::size_t i = 0; i < section.ops.size(); ++i) {
+    OpRecord op = section.ops[i];
+    if (op.tensor_flops.value > executed[i]) {
+      result.notes.push_back(fmt::format(
+          "{}{}: the trace declares {} tensor-core FLOPs and executes {}; the latter count", prefix,
+          op.name, op.tensor_flops.value, executed[i]));
+      op.tensor_flops = Flops(executed[i]);
+    }
     OpResult r;
     r.name = prefix + op.name;
     r.kind = op.kind;
@@ -78,7 +97,7 @@ void append_ops(RunResult& result, const Section& section, const SectionRecord& 
     r.energy_j += energy_of(k, section.ops[static_cast<std::size_t>(k.op)], chip, result.clock_mhz);
   }
   for (std::size_t i = first; i < result.ops.size(); ++i) {
-    result.ops[i].bound = bound_of(result.ops[i].core_cycles);
+    result.ops[i].bound = bound_of(result.ops[i], chip, result.clock_mhz);
   }
 }
 
