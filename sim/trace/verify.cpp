@@ -94,7 +94,10 @@ class Verifier {
       }
       if (complete) outputs(section, kernel, execution, written);
     }
-    if (complete) section_outputs(section, written);
+    if (complete) {
+      section_outputs(section, written);
+      untouched(section);
+    }
   }
 
   /// Clusters resident on the chip; 0 if unknown.
@@ -287,6 +290,29 @@ class Verifier {
                fmt::format("tensor {} is an output, but {} are not written", tensor.name,
                            describe(*missing)));
       }
+    }
+  }
+
+  /// Where operations declare bytes to write, an activation that no kernel touches can only be an
+  /// output whose stores are missing.
+  void untouched(const Section& section) {
+    const bool declared =
+        std::any_of(section.ops.begin(), section.ops.end(),
+                    [](const OpRecord& op) { return op.compulsory_write.value > 0; });
+    if (!declared) return;
+    std::vector<bool> touched(section.tensors.size());
+    for (const Kernel& kernel : section.kernels) {
+      for (const Role& role : kernel.roles) {
+        for (const Instruction& instruction : role.code) {
+          if (const auto* load = std::get_if<Load>(&instruction)) touched[load->tensor] = true;
+          if (const auto* store = std::get_if<Store>(&instruction)) touched[store->tensor] = true;
+        }
+      }
+    }
+    for (std::size_t i = 0; i < touched.size(); ++i) {
+      if (touched[i] || section.tensors[i].kind != TensorKind::activation) continue;
+      report(Rule::unwritten, section, nullptr,
+             fmt::format("tensor {} is neither read nor written", section.tensors[i].name));
     }
   }
 

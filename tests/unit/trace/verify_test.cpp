@@ -53,6 +53,20 @@ TEST_CASE("A sound GEMM has no finding, whatever its stages and consumers") {
   }
 }
 
+TEST_CASE("An output that no kernel touches is unwritten where its operation declares writes") {
+  Trace trace = small_gemm(2, 1);
+  Section& section = trace.sections.front();
+  Tensor forgotten = section.tensors.back();
+  forgotten.name = "forgotten";
+  forgotten.kind = TensorKind::activation;
+  forgotten.address = std::int64_t{1} << 40;
+  section.tensors.push_back(forgotten);
+  section.ops.front().compulsory_write = Bytes(0);
+  CHECK_FALSE(has(verify(trace), Rule::unwritten));
+  section.ops.front().compulsory_write = forgotten.size();
+  CHECK(has(verify(trace), Rule::unwritten));
+}
+
 TEST_CASE("A store alone is a sound kernel") {
   const auto findings = findings_of(code(""));
   INFO(all_of(findings));
