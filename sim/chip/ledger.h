@@ -21,7 +21,7 @@ class Ledger {
   /// Starts an account at `now` (the end of the previous kernel).
   void open(Cycles now) {
     *this = Ledger{};
-    covered_ = opened_ = now;
+    covered_ = now;
   }
   /// Tensor core occupied from `start` for its arithmetic, waiting for operands, and issue.
   void tensor(Cycles start, Cycles arithmetic, Cycles operand_wait, Cycles issue, Cause waited) {
@@ -58,7 +58,7 @@ class Ledger {
     }
   }
 
-  Cycles opened_, covered_, union_, tensor_;
+  Cycles covered_, union_, tensor_;
   CoreCycles total_{}, shared_{};
 };
 
