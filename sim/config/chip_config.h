@@ -33,13 +33,31 @@ struct TensorCoreConfig {
   int bf16_flops_per_cycle = 0;
   int tf32_flops_per_cycle = 0;
   int fp8_flops_per_cycle = 0;  ///< e4m3 and e5m2
-  int issue_cycles = 0;  ///< occupancy of one multiply beyond its arithmetic: fence, descriptors, fill
-  int latency_cycles = 0;       ///< last operand to usable result of one instruction
+  int issue_cycles =
+      0;  ///< occupancy of one multiply beyond its arithmetic: fence, descriptors, fill
+  int latency_cycles = 0;  ///< last operand to usable result of one instruction
   int operands_from_scratchpad =
       0;  ///< 1: B (and A) stream from the scratchpad (wgmma, tcgen05); 0: registers
+  std::string arithmetic = "h100";  ///< GPU generation whose units compute (sim/datapath/unit.h)
 
   /// FLOP per cycle for operands of `format`; 0 if unsupported.
   int flops_per_cycle(Format format) const;
+};
+
+/// What the tensor core computes for one group of formats, to the bit: a built-in unit and what
+/// differs from it. sim/config/chip_unit.h makes the Unit. Members as in sim/datapath/unit.h.
+struct UnitConfig {
+  /// No bound: below the exponent of any product.
+  static constexpr int no_floor = -300;
+
+  std::string like;              ///< built-in unit, "" = the arithmetic's own
+  int products = 0;              ///< 0 = as in `like`
+  int fraction_bits = 0;         ///< 0 = as in `like`
+  int output_fraction_bits = 0;  ///< 0 = as in `like`
+  std::string output_rounding;   ///< toward_zero or nearest_even, "" = as in `like`
+  int fp16_accumulator = -1;     ///< 0 or 1, -1 = as in `like`
+  int floor_fp32 = 1;            ///< exponent, no_floor = none, 1 = as in `like`
+  int floor_fp16 = 1;            ///< the same for FP16 results
 };
 
 /// FP32 lanes and special-function units of one core.
@@ -145,6 +163,8 @@ struct ChipConfig {
   ClockConfig clock;
   CoreConfig core;
   TensorCoreConfig tensor_core;
+  UnitConfig fp16_unit, bf16_unit, tf32_unit;
+  UnitConfig fp8_unit;  ///< e4m3 and e5m2
   VectorUnitConfig vector_unit;
   ScratchpadConfig scratchpad;
   DmaConfig dma;

@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "sim/base/error.h"
+#include "sim/config/chip_unit.h"
 #include "sim/config/schema.h"
 #include "sim/config/suggestion.h"
 
@@ -472,14 +473,14 @@ Entry parse_override(const std::string& text) {
 bool is_power_of_two(std::int64_t value) { return value > 0 && (value & (value - 1)) == 0; }
 
 // `fail(key, wrong, right)` throws with the place where `key` was given.
-using Fail = std::function<void(const char*, const std::string&, const std::string&)>;
+using Fail = std::function<void(const std::string&, const std::string&, const std::string&)>;
 
 void check_ranges(const ChipConfig& chip, const Fail& fail) {
   for (const KeyInfo& key : chip_schema()) {
     if (key.type == KeyType::text) continue;
     const double value = value_number(key, chip);
     if (!(value >= key.min && value <= key.max))
-      fail(key.name.c_str(), value_text(key, chip) + " is out of range", expected(key));
+      fail(key.name, value_text(key, chip) + " is out of range", expected(key));
   }
 }
 
@@ -582,6 +583,7 @@ void check_launch_and_power(const ChipConfig& chip, const Fail& fail) {
 void check_relations(const ChipConfig& chip, const Fail& fail) {
   check_ranges(chip, fail);
   check_cores(chip, fail);
+  check_units(chip, fail);
   check_l2(chip, fail);
   check_hbm(chip, fail);
   check_launch_and_power(chip, fail);
@@ -626,7 +628,8 @@ ChipConfig load_chip(const std::string& name_or_path, const std::vector<std::str
   for (auto file = chain.rbegin(); file != chain.rend(); ++file) {
     const bool is_base = std::next(file) != chain.rend();
     for (const Entry& entry : file->entries) {
-      if (is_base && find_key(entry.key)->type == KeyType::text) continue;
+      // What a chip is called is its own.
+      if (is_base && (entry.key == "name" || entry.key == "description")) continue;
       assign(entry, chip, origins);
     }
   }
@@ -642,18 +645,18 @@ ChipConfig load_chip(const std::string& name_or_path, const std::vector<std::str
                                  fmt::join(missing, ", ")),
                      "give them, or name a base: chip that does");
 
-  check_relations(chip, [&](const char* key, const std::string& wrong, const std::string& right) {
-    const auto origin = origins.find(key);
-    throw InputError(origin == origins.end() ? SourceLocation{path, 0} : origin->second.where, key,
-                     wrong, right);
-  });
+  check_relations(
+      chip, [&](const std::string& key, const std::string& wrong, const std::string& right) {
+        const auto origin = origins.find(key);
+        throw InputError(origin == origins.end() ? SourceLocation{path, 0} : origin->second.where,
+                         key, wrong, right);
+      });
   return chip;
 }
 
 void check_chip(const ChipConfig& chip) {
-  check_relations(chip, [](const char* key, const std::string& wrong, const std::string& right) {
-    throw InputError(key, wrong, right);
-  });
+  check_relations(chip, [](const std::string& key, const std::string& wrong,
+                           const std::string& right) { throw InputError(key, wrong, right); });
 }
 
 std::vector<std::string> chip_names(const std::vector<std::string>& search_dirs) {

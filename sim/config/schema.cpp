@@ -46,7 +46,55 @@ const char* const kDramSpec = "JEDEC standard or DRAM datasheet";
 const char* const kEnergy = "power measured while one unit is busy, or published energy per access";
 const char* const kTrace = "timeline of a profiler, or differences of measured kernel times";
 
-std::vector<KeyInfo> build() {
+template <UnitConfig ChipConfig::*unit, auto member>
+auto* unit_member(C& c) {
+  return &(c.*unit.*member);
+}
+
+/// The keys of one UnitConfig.
+template <UnitConfig ChipConfig::*unit>
+std::vector<KeyInfo> unit_keys(const std::string& section, const std::string& formats) {
+  const char* const source = "published model of the unit, or rows measured on it";
+  const auto limited = [&](const char* name, const char* in, double min, double max,
+                           KeyBinding member, const char* meaning) {
+    return integer(name, in, min, max, member, meaning, source);
+  };
+  std::vector<KeyInfo> keys = {
+      text("like", unit_member<unit, &UnitConfig::like>, ""),
+      limited("products", "products", 0, 1024, unit_member<unit, &UnitConfig::products>,
+              "Products fused with the accumulator in one rounding; 0 = as in `like`."),
+      limited("fraction_bits", "bits", 0, 40, unit_member<unit, &UnitConfig::fraction_bits>,
+              "Fraction bits kept when the terms are aligned to the largest exponent; 0 = as in "
+              "`like`."),
+      limited("output_fraction_bits", "bits", 0, 23,
+              unit_member<unit, &UnitConfig::output_fraction_bits>,
+              "Fraction bits of the FP32 accumulator; 0 = as in `like`."),
+      text("output_rounding", unit_member<unit, &UnitConfig::output_rounding>,
+           "Rounding of the sum to the FP32 accumulator, toward_zero or nearest_even; by default "
+           "as in `like`."),
+      limited("fp16_accumulator", "", -1, 1, unit_member<unit, &UnitConfig::fp16_accumulator>,
+              "1: the unit can also accumulate in FP16; -1 = as in `like`."),
+      limited("floor_fp32", "exponent", UnitConfig::no_floor, 1,
+              unit_member<unit, &UnitConfig::floor_fp32>,
+              "Least exponent that terms are aligned to in FP32 sums; -300 = none, 1 = as in "
+              "`like`."),
+      limited("floor_fp16", "exponent", UnitConfig::no_floor, 1,
+              unit_member<unit, &UnitConfig::floor_fp16>, "The same in FP16 sums."),
+  };
+  keys[0].meaning = "Built-in unit (`tessera list units`) that multiplies " + formats +
+                    ", with the changes below; by default that of tensor_core.arithmetic.";
+  for (KeyInfo& key : keys) {
+    key.name = section + "." + key.name;
+    key.required = false;
+  }
+  return keys;
+}
+
+void append(std::vector<KeyInfo>& keys, const std::vector<KeyInfo>& more) {
+  keys.insert(keys.end(), more.begin(), more.end());
+}
+
+std::vector<KeyInfo> core_keys() {
   return {
       text(
           "name", [](C& c) { return &c.name; },
@@ -101,7 +149,8 @@ std::vector<KeyInfo> build() {
       integer(
           "tensor_core.issue_cycles", "cycles", 0, kMaxCycles,
           [](C& c) { return &c.tensor_core.issue_cycles; },
-          "Occupancy of one multiply of a trace beyond its arithmetic: fence, descriptors, pipeline "
+          "Occupancy of one multiply of a trace beyond its arithmetic: fence, descriptors, "
+          "pipeline "
           "fill.",
           "derived from profiled cycles of large vendor-library GEMMs"),
       integer(
@@ -115,7 +164,15 @@ std::vector<KeyInfo> build() {
           "1: matrix operands stream from the scratchpad (wgmma, tcgen05); 0: they come from "
           "registers (mma.sync).",
           "vendor instruction set manual"),
+      text(
+          "tensor_core.arithmetic", [](C& c) { return &c.tensor_core.arithmetic; },
+          "GPU generation whose units (`tessera list units`) do the arithmetic, to the bit; no "
+          "influence on time. The sections fp16_unit to fp8_unit change it."),
+  };
+}
 
+std::vector<KeyInfo> memory_keys() {
+  return {
       integer(
           "vector_unit.fma_per_cycle", "lanes", 1, kMaxRate,
           [](C& c) { return &c.vector_unit.fma_per_cycle; },
@@ -372,6 +429,16 @@ std::vector<KeyInfo> build() {
           "Dynamic energy of an operation grows as (clock / boost clock) to this power.",
           "fit to clocks held at the power cap; 2 = voltage proportional to clock"),
   };
+}
+
+std::vector<KeyInfo> build() {
+  std::vector<KeyInfo> keys = core_keys();
+  append(keys, unit_keys<&C::fp16_unit>("fp16_unit", "fp16"));
+  append(keys, unit_keys<&C::bf16_unit>("bf16_unit", "bf16"));
+  append(keys, unit_keys<&C::tf32_unit>("tf32_unit", "tf32"));
+  append(keys, unit_keys<&C::fp8_unit>("fp8_unit", "e4m3 and e5m2"));
+  append(keys, memory_keys());
+  return keys;
 }
 
 // A member through its binding. The accessors only form an address, so reading through a

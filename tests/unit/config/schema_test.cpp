@@ -44,7 +44,7 @@ TEST_CASE("every key is named once, explained, and has a possible range") {
              std::isdigit(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_';
     }));
   }
-  CHECK(names.size() == 81);
+  CHECK(names.size() == 114);
 }
 
 TEST_CASE("no two keys share a member of the chip") {
@@ -98,6 +98,8 @@ TEST_CASE("every member of every section has its key") {
   CHECK(keys("clock") == members<ClockConfig>(0));
   CHECK(keys("core") == members<CoreConfig>(0));
   CHECK(keys("tensor_core") == members<TensorCoreConfig>(0));
+  for (const char* unit : {"fp16_unit", "bf16_unit", "tf32_unit", "fp8_unit"})
+    CHECK(keys(unit) == members<UnitConfig>(0));
   CHECK(keys("vector_unit") == members<VectorUnitConfig>(0));
   CHECK(keys("scratchpad") == members<ScratchpadConfig>(0));
   CHECK(keys("dma") == members<DmaConfig>(0));
@@ -118,7 +120,7 @@ TEST_CASE("find_key knows exactly the names of the table") {
   CHECK(find_key("l2.size_mib ") == nullptr);
   CHECK(chip_sections().front() == "clock");
   CHECK(chip_sections().back() == "power");
-  CHECK(chip_sections().size() == 13);
+  CHECK(chip_sections().size() == 17);
 }
 
 TEST_CASE("defaults come from a default-constructed chip") {
