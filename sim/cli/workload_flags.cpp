@@ -56,7 +56,7 @@ void WorkloadFlags::add_to(CLI::App& app) {
   add_value(app, "--layers", layers_, "N",
             "Only the first N decoder layers, without embedding and head (default: all)");
   add_value(app, "--precision", precision_, "FORMAT",
-            "Of the linear layers: bf16 (default), fp16, fp8 or fp8-block");
+            "Of the linear layers: bf16 (default), fp16, fp8, fp8+promote or fp8-block");
   add_value(app, "--tp", tp_, "N", "Chips that share each layer (default 1)");
   app.add_flag("--allow-oversubscription", allow_oversubscription_,
                "Go on when the workload does not fit the chip's memory");

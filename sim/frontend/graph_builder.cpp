@@ -450,7 +450,7 @@ void check_options(const ModelConfig& model, const WorkloadOptions& options) {
   check_range("--tp", options.tp, 1, 1024);
   if (options.precision == Precision::tf32) {
     throw InputError("--precision", "tf32 is for operations, not models",
-                     "give fp16, bf16, fp8 or fp8-block");
+                     "give fp16, bf16, fp8, fp8+promote or fp8-block");
   }
   if (options.phase == Phase::decode && options.seq != 1) {
     throw InputError("--seq", fmt::format("{} new tokens in decode", options.seq),

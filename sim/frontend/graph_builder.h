@@ -30,8 +30,8 @@ struct WorkloadOptions {
 /// a sliding window shorter than the context sets some apart), then "head".
 ///
 /// - Norms, attention, residuals, embedding, router and LM head stay in the activation format;
-///   fp8 and fp8-block apply to the layers' linears and experts, whose bf16 input is quantised as
-///   part of the operation.
+///   fp8, fp8+promote and fp8-block apply to the layers' linears and experts, whose bf16 input is
+///   quantised as part of the operation.
 /// - The residual add is fused in the output and down projections' epilogues, except where
 ///   something stands between (a norm, or an allreduce): then it is an operation of its own.
 /// - The LM head sees only the last token of each sequence, as serving stacks do; the tensor

@@ -211,7 +211,7 @@ class GemmKernel {
   Role consumer() {
     RoleBuilder role("consumer", t_.consumers, consumer_warps, s_.consumer_registers);
     for_each_tile(role, [&](const Tile& tile) {
-      if (p_.block_scaled) {
+      if (p_.promoted) {
         promoted_main_loop(role, tile);
       } else {
         main_loop(role, tile);
@@ -246,8 +246,8 @@ class GemmKernel {
     role.arrive(empty_, shares_loads());
   }
 
-  /// Partial sums of 128 k are scaled and added to FP32 registers; the other consumer multiplies
-  /// meanwhile.
+  /// Partial sums of 128 k are added to FP32 registers (scaled on the way, in the same
+  /// instruction); the other consumer multiplies meanwhile.
   void promoted_main_loop(RoleBuilder& role, const Tile& tile) {
     role.loop("k", tile.k_begin, tile.k_end, t_.tile_k, [&](const Expr&) {
       role.wait(full_);
@@ -398,7 +398,7 @@ GemmShape::GemmShape(const GemmProblem& problem, const GemmTiling& tiling) {
 
   const std::int64_t accumulators = ceil_div(consumer_m * tiling.tile_n, consumer_warps * 32);
   consumer_registers = std::max<std::int64_t>(
-      64, round_up((problem.block_scaled ? 2 : 1) * accumulators + overhead_registers, 8));
+      64, round_up((problem.promoted ? 2 : 1) * accumulators + overhead_registers, 8));
 }
 
 bool fits(const GemmProblem& problem, const GemmTiling& tiling, const ChipConfig& chip) {

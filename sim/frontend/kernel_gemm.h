@@ -30,8 +30,8 @@ struct GemmProblem {
   std::optional<TensorIndex> residual;
   Format operands = Format::bf16;
   Epilogue epilogue;
-  bool block_scaled = false;            ///< FP32 accumulation by promotion every 128 k
-  std::optional<TensorIndex> scales_a;  ///< [ceil(k/128), groups*m], with block_scaled
+  bool promoted = false;                ///< FP32 accumulation by promotion every 128 k
+  std::optional<TensorIndex> scales_a;  ///< [ceil(k/128), groups*m], with promoted
   bool gather_a = false;                ///< rows of A come through an index
   std::optional<QkvOutput> qkv;
 };

@@ -153,6 +153,8 @@ std::string_view name(Precision precision) {
       return "bf16";
     case Precision::fp8:
       return "fp8";
+    case Precision::fp8_promote:
+      return "fp8+promote";
     case Precision::fp8_block:
       return "fp8-block";
   }
@@ -168,10 +170,15 @@ Format operand_format(Precision precision) {
     case Precision::bf16:
       return Format::bf16;
     case Precision::fp8:
+    case Precision::fp8_promote:
     case Precision::fp8_block:
       return Format::e4m3;
   }
   return Format::bf16;
+}
+
+bool promotes(Precision precision) {
+  return precision == Precision::fp8_promote || precision == Precision::fp8_block;
 }
 
 Format activation_format(Precision precision) {
@@ -186,8 +193,9 @@ Format activation_format(Precision precision) {
 }
 
 Precision parse_precision(std::string_view text, const std::string& key) {
-  static const std::vector<Precision> all = {Precision::tf32, Precision::fp16, Precision::bf16,
-                                             Precision::fp8, Precision::fp8_block};
+  static const std::vector<Precision> all = {Precision::tf32,        Precision::fp16,
+                                             Precision::bf16,        Precision::fp8,
+                                             Precision::fp8_promote, Precision::fp8_block};
   std::vector<std::string> names;
   for (const Precision precision : all) {
     if (name(precision) == text) return precision;

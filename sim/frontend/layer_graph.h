@@ -36,10 +36,14 @@ enum class OpKind : std::uint8_t {
 };
 std::string_view name(OpKind kind);
 
-/// How the linear layers of an operation compute.
-enum class Precision : std::uint8_t { tf32, fp16, bf16, fp8, fp8_block };
-std::string_view name(Precision precision);  ///< "tf32", "fp16", "bf16", "fp8", "fp8-block"
-Format operand_format(Precision precision);  ///< tensor-core operands: e4m3 for both fp8
+/// How the linear layers of an operation compute. In fp8 the tensor core accumulates all of K (fast
+/// accumulation); fp8_promote moves the partial sums of every 128 k to FP32 registers; fp8_block
+/// does that too, and has a scale for each of these blocks.
+enum class Precision : std::uint8_t { tf32, fp16, bf16, fp8, fp8_promote, fp8_block };
+/// "tf32", "fp16", "bf16", "fp8", "fp8+promote", "fp8-block"
+std::string_view name(Precision precision);
+Format operand_format(Precision precision);  ///< tensor-core operands: e4m3 for every fp8
+bool promotes(Precision precision);          ///< partial sums of 128 k go to FP32 registers
 /// What flows between layers: bf16 for fp8, fp32 for tf32.
 Format activation_format(Precision precision);
 /// Inverse of name(); throws InputError under `key` with the nearest valid name.

@@ -69,12 +69,12 @@ void lower_matmul(SectionBuilder& section) {
   problem.operands = operand_format(op.precision);
   problem.epilogue = op.epilogue;
   if (op.epilogue.residual) problem.residual = section.input(op.inputs.size() - 1);
-  problem.block_scaled = op.precision == Precision::fp8_block;
+  problem.promoted = promotes(op.precision);
   if (op.kind == OpKind::linear) problem.qkv = qkv_output(section, op.m, op.n);
   if (op.quantise_input) {
     TensorIndex scales = 0;
     problem.a = quantise(section, "quantise", problem.a, op.m, op.k, &scales);
-    if (problem.block_scaled) problem.scales_a = scales;
+    if (op.precision == Precision::fp8_block) problem.scales_a = scales;
   }
   lower_gemm(section, problem);
   if (op.kind == OpKind::moe_router) {

@@ -98,7 +98,7 @@ Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& p, cons
   const double n_bytes = static_cast<double>(s.n_box * t.cluster) * step_k * element;
   const double from_l2 = m_bytes + n_bytes / static_cast<double>(t.cluster);
   double step = multiply;
-  if (p.block_scaled) {
+  if (p.promoted) {
     const double promote = elements * vector_cycles(VectorFunction::promote, chip.vector_unit);
     step = t.consumers * t.resident > 1 ? std::max(step, promote) + 40 : step + promote + 40;
   }

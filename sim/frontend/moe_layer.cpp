@@ -62,7 +62,7 @@ void lower_moe(SectionBuilder& section) {
   up.b = section.input(1);
   up.c = section.workspace("up.out", wide, used * rows, up_cols);
   up.operands = operands;
-  up.block_scaled = op.precision == Precision::fp8_block;
+  up.promoted = promotes(op.precision);
   up.gather_a = !permute;
   lower_gemm(section, up);
 
@@ -99,7 +99,7 @@ void lower_moe(SectionBuilder& section) {
   down.b = section.input(2);
   down.c = section.workspace("down.out", wide, used * rows, op.hidden);
   down.operands = operands;
-  down.block_scaled = up.block_scaled;
+  down.promoted = up.promoted;
   lower_gemm(section, down);
 
   RowwiseProblem combine;

@@ -24,11 +24,11 @@ const std::vector<OpFacts>& op_facts() {
       {OpKind::gemm,
        Shape::matmul,
        "C[m,n] = A[m,k] B[k,n]; fp8 operands arrive quantised, the result is bf16",
-       {"bf16", "fp16", "tf32", "fp8"}},
+       {"bf16", "fp16", "tf32", "fp8", "fp8+promote"}},
       {OpKind::linear,
        Shape::matmul,
        "a GEMM as a layer runs it: 16-bit activations in and out; fp8 includes their quantisation",
-       {"bf16", "fp16", "tf32", "fp8", "fp8-block"}},
+       {"bf16", "fp16", "tf32", "fp8", "fp8+promote", "fp8-block"}},
       {OpKind::attention,
        Shape::attention,
        "fused (flash) attention over a KV cache; q_len=1 is a decode step",
@@ -56,7 +56,7 @@ const std::vector<OpFacts>& op_facts() {
       {OpKind::moe,
        Shape::moe,
        "the grouped GEMMs of one layer's experts",
-       {"bf16", "fp16", "fp8", "fp8-block"}},
+       {"bf16", "fp16", "fp8", "fp8+promote", "fp8-block"}},
   };
   return facts;
 }

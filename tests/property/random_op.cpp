@@ -65,8 +65,9 @@ std::string random_op(OpClass kind, Draw& draw, const ChipConfig& chip) {
     }
     case OpClass::linear_fp8: {
       const std::int64_t m = draw.size(1, 4096), n = draw.size(1, 4096), k = draw.size(1, 4096);
-      return fmt::format("linear m={} n={} k={} dtype={}", m, n, k,
-                         fp8 ? draw.pick({"fp8", "fp8-block"}) : draw.pick({"bf16", "fp16"}));
+      return fmt::format(
+          "linear m={} n={} k={} dtype={}", m, n, k,
+          fp8 ? draw.pick({"fp8", "fp8+promote", "fp8-block"}) : draw.pick({"bf16", "fp16"}));
     }
     case OpClass::prefill:
       return attention(draw, fp8, false);
@@ -87,7 +88,7 @@ std::string random_op(OpClass kind, Draw& draw, const ChipConfig& chip) {
       const std::int64_t gated = draw.uniform(0, 1);
       return fmt::format("moe tokens={} hidden={} inter={} topk={} experts={} gated={} dtype={}",
                          tokens, hidden, inter, topk, experts, gated,
-                         fp8 ? draw.pick({"bf16", "fp8", "fp8-block"}) : "bf16");
+                         fp8 ? draw.pick({"bf16", "fp8", "fp8+promote", "fp8-block"}) : "bf16");
     }
   }
   return "";

@@ -49,13 +49,17 @@ TEST_CASE("a product that exceeds its limit is refused before it overflows") {
 }
 
 TEST_CASE("precisions are read by name and know their formats") {
-  for (const Precision p :
-       {Precision::tf32, Precision::fp16, Precision::bf16, Precision::fp8, Precision::fp8_block}) {
+  for (const Precision p : {Precision::tf32, Precision::fp16, Precision::bf16, Precision::fp8,
+                            Precision::fp8_promote, Precision::fp8_block}) {
     CHECK(parse_precision(name(p)) == p);
   }
   CHECK_THROWS_WITH(parse_precision("bf61", "--precision"),
                     Contains("--precision: unknown precision 'bf61'; did you mean 'bf16'?"));
+  CHECK(operand_format(Precision::fp8_promote) == Format::e4m3);
   CHECK(operand_format(Precision::fp8_block) == Format::e4m3);
+  CHECK_FALSE(promotes(Precision::fp8));
+  CHECK(promotes(Precision::fp8_promote));
+  CHECK(promotes(Precision::fp8_block));
   CHECK(activation_format(Precision::fp8) == Format::bf16);
   CHECK(activation_format(Precision::tf32) == Format::fp32);
 }

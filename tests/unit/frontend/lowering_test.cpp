@@ -160,7 +160,7 @@ std::int64_t code_size(const Trace& trace) {
 }  // namespace
 
 TEST_CASE("random shapes lower to sound traces of at most a hundred instructions a kernel") {
-  const std::vector<std::string> wide = {"bf16", "fp16", "tf32", "fp8", "fp8-block"};
+  const std::vector<std::string> wide = {"bf16", "fp16", "tf32", "fp8", "fp8+promote", "fp8-block"};
   const std::vector<std::string> narrow = {"bf16", "fp16"};
   for (const bool fp8 : {true, false}) {
     const ChipConfig chip = fp8 ? wide_chip() : plain_chip();
@@ -178,7 +178,9 @@ TEST_CASE("random shapes lower to sound traces of at most a hundred instructions
           op = row_wise(shapes);
           break;
         default:
-          op = experts(shapes, fp8 ? std::vector<std::string>{"bf16", "fp8", "fp8-block"} : narrow);
+          op = experts(
+              shapes,
+              fp8 ? std::vector<std::string>{"bf16", "fp8", "fp8+promote", "fp8-block"} : narrow);
       }
       CAPTURE(chip.name, op);
       const Trace trace = lower_op_text(op, chip);
@@ -289,6 +291,25 @@ TEST_CASE("block-scaled fp8 promotes its partial sums every 128 k, loading a sca
   }
   CHECK(promoted == static_cast<std::int64_t>(products.size()) * products[0].m * products[0].n);
   CHECK(instructions<Load>(gemm).size() == 3);
+}
+
+TEST_CASE("fp8 promotes its partial sums where asked to, without loading scales for blocks") {
+  const Trace fast = lower_op_text("gemm m=4096 n=4096 k=4096 dtype=fp8", wide_chip());
+  const Trace promoted = lower_op_text("gemm m=4096 n=4096 k=4096 dtype=fp8+promote", wide_chip());
+  const auto promotions = [](const Trace& trace) {
+    std::int64_t elements = 0;
+    for (const Vector& vector : instructions<Vector>(trace.sections[0].kernels.at(0))) {
+      if (vector.function == VectorFunction::promote) elements += vector.elements;
+    }
+    return elements;
+  };
+  CHECK(promotions(fast) == 0);
+  const Kernel& gemm = promoted.sections[0].kernels.at(0);
+  const std::vector<Mma> products = instructions<Mma>(gemm);
+  CHECK(promotions(promoted) ==
+        static_cast<std::int64_t>(products.size()) * products.at(0).m * products[0].n);
+  CHECK(instructions<Load>(gemm).size() == 2);
+  CHECK(promoted.sections[0].ops[0].precision == "fp8+promote");
 }
 
 TEST_CASE("a collective is one block with one exchange") {

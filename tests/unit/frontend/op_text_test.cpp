@@ -52,7 +52,7 @@ TEST_CASE("a GEMM's operands are cold weights and warm activations") {
 }
 
 TEST_CASE("a linear in fp8 takes bf16 and quantises it itself") {
-  for (const char* dtype : {"fp8", "fp8-block"}) {
+  for (const char* dtype : {"fp8", "fp8+promote", "fp8-block"}) {
     const LayerGraph graph = op_graph(std::string("linear m=8 n=16 k=32 dtype=") + dtype);
     CHECK(name(op(graph).precision) == dtype);
     CHECK(op(graph).quantise_input);
