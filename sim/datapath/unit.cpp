@@ -46,6 +46,11 @@ Unit unit_of(const Generation& g, Format input, int products, Fp16Accumulator fp
   return u;
 }
 
+Unit with_block_scales(Unit u) {
+  u.block_scales = true;
+  return u;
+}
+
 /// The FP8 units of Ada and Hopper keep 13 fraction bits, in the alignment and in the result.
 Unit with_13_bits(Unit u) {
   u.fraction_bits = 13;
@@ -78,11 +83,11 @@ std::vector<Unit> built_in_units() {
       unit_of(blackwell, Format::fp16, 16, both, "tcgen05; " + published),
       unit_of(blackwell, Format::bf16, 16, fp32_only, "tcgen05; " + published),
       unit_of(blackwell, Format::tf32, 8, fp32_only, "tcgen05; " + published),
-      unit_of(blackwell, Format::e4m3, 32, both, "tcgen05; " + published),
-      unit_of(blackwell, Format::e5m2, 32, both, "tcgen05; " + published),
-      unit_of(blackwell, Format::e3m2, 32, both, "tcgen05; " + published),
-      unit_of(blackwell, Format::e2m3, 32, both, "tcgen05; " + published),
-      unit_of(blackwell, Format::e2m1, 32, both, "tcgen05; " + published),
+      with_block_scales(unit_of(blackwell, Format::e4m3, 32, both, "tcgen05; " + published)),
+      with_block_scales(unit_of(blackwell, Format::e5m2, 32, both, "tcgen05; " + published)),
+      with_block_scales(unit_of(blackwell, Format::e3m2, 32, both, "tcgen05; " + published)),
+      with_block_scales(unit_of(blackwell, Format::e2m3, 32, both, "tcgen05; " + published)),
+      with_block_scales(unit_of(blackwell, Format::e2m1, 32, both, "tcgen05; " + published)),
   };
 }
 
@@ -177,7 +182,7 @@ void validate(const Unit& unit) {
 }
 
 std::uint32_t dot_add(const Unit& unit, Accumulator accumulator, const std::uint32_t* a,
-                      const std::uint32_t* b, std::uint32_t c) {
+                      const std::uint32_t* b, std::uint32_t c, int product_exponent) {
   const bool fp16 = accumulator == Accumulator::fp16;
   const int min_exponent = float_format(unit.input).min_exponent();
   const std::uint32_t kept_bits = ~((1u << float_format(unit.input).padding_bits) - 1);
@@ -197,7 +202,8 @@ std::uint32_t dot_add(const Unit& unit, Accumulator accumulator, const std::uint
       (negative ? minus_infinity : plus_infinity) = true;
     } else if (x.significand != 0 && y.significand != 0) {
       const std::int64_t product = x.significand * y.significand;
-      products.push_back({negative ? -product : product, x.exponent + y.exponent});
+      products.push_back(
+          {negative ? -product : product, x.exponent + y.exponent + product_exponent});
       max_exponent = std::max(max_exponent, products.back().exponent);
     }
   }

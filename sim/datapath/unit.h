@@ -30,6 +30,8 @@ struct Unit {
   Rounding output_rounding = Rounding::toward_zero;
   /// Whether the unit also accumulates in FP16 (always rounded to nearest even).
   bool fp16_accumulator = false;
+  /// Whether its instructions take the scales of MX and NVFP4 blocks (sim/datapath/block_scaled.h).
+  bool block_scales = false;
   /// The alignment exponent is at least this, for FP32 and FP16 results.
   int floor_fp32 = no_floor;
   int floor_fp16 = no_floor;
@@ -53,8 +55,10 @@ constexpr std::uint32_t canonical_nan_fp16 = 0x7FFFE000;  ///< of the FP16 code 
 /// One step, the plain reference that every faster path must equal: a and b are `unit.products`
 /// FP32 bit patterns of values of the input format, c and the result the FP32 bit pattern of a
 /// value of the accumulator's format. tf32 operands lose their low 13 bits first.
+/// The products' exponents are raised by `product_exponent` before the alignment: the power-of-two
+/// scales of MX blocks.
 std::uint32_t dot_add(const Unit& unit, Accumulator accumulator, const std::uint32_t* a,
-                      const std::uint32_t* b, std::uint32_t c);
+                      const std::uint32_t* b, std::uint32_t c, int product_exponent = 0);
 
 /// dot_add() chained over n >= 0 pairs; the last step is filled up with zeros.
 std::uint32_t dot_add_chain(const Unit& unit, Accumulator accumulator, const std::uint32_t* a,
