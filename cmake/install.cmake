@@ -3,7 +3,7 @@
 # library (Debian: libtessera-dev).
 include(CMakePackageConfigHelpers)
 
-set(tessera_libraries base datapath config trace frontend chip report engine)
+set(tessera_libraries base datapath config trace frontend chip report precision engine)
 list(TRANSFORM tessera_libraries PREPEND tessera_ OUTPUT_VARIABLE tessera_targets)
 
 install(TARGETS tessera RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)

@@ -14,6 +14,47 @@ namespace tessera {
 enum class Bound : std::uint8_t { compute, hbm, l2, noc, latency, link };
 std::string_view name(Bound bound);
 
+/// How far numbers are from what they should be, over a number of outputs.
+struct ErrorMeasure {
+  double rel_rmse = 0;      ///< RMS of the error / RMS of the reference
+  double sqnr_db = 0;       ///< -20 log10(rel_rmse); 0 where there is no error
+  double max_over_rms = 0;  ///< largest error seen / RMS of the reference
+};
+
+/// Numerical error of one operation. The first three are its own, given its input as it is; they
+/// are all zero for operations without a matrix product.
+struct OpError {
+  bool studied = false;
+  ErrorMeasure quantisation;  ///< operands rounded to their formats, arithmetic exact
+  ErrorMeasure accumulation;  ///< what the tensor core's sums lose on those operands
+  ErrorMeasure total;         ///< both, and the rounding of the result
+  ErrorMeasure propagated;    ///< of the result, with the error its input already had
+  /// 95 % confidence intervals of the relative RMSE, [estimate, estimate] where all was computed.
+  double total_low = 0, total_high = 0;
+  double propagated_low = 0, propagated_high = 0;
+  double underflow = 0;            ///< share of the non-zero operands that became 0
+  double overflow = 0;             ///< share of the operands that were clipped
+  double block_dynamic_range = 0;  ///< log2(max/min non-zero) in a scaling block; mean of blocks
+  std::int64_t outputs = 0;        ///< of the operation ...
+  std::int64_t sampled = 0;        ///< ... and how many of them were computed
+};
+
+/// The numerical study of a run; `studied` is false where there was none.
+struct PrecisionResult {
+  bool studied = false;
+  std::uint64_t seed = 0;
+  std::string tensors;  ///< "synthetic", or the folder the tensors came from
+  std::string recipe;   ///< how operands are scaled
+  bool exact = false;   ///< every output was computed
+  std::int64_t sampled_tokens = 0, tokens = 0;
+  std::int64_t evaluated_layers = 0, layers = 0;
+  /// Error of the residual stream behind the first decoder layer and behind the last one
+  /// (extrapolated where fewer were evaluated), each token relative to its own length.
+  double layer_output = 0, layer_output_low = 0, layer_output_high = 0;
+  double output = 0;
+  std::vector<std::string> notes;
+};
+
 /// What one operation did, summed over its kernels, for one execution.
 struct OpResult {
   std::string name, kind, precision;
@@ -28,6 +69,7 @@ struct OpResult {
   double roofline_us = 0;        ///< time at the bound: max(flops/peak, compulsory bytes/bandwidth)
   Bound bound = Bound::latency;  ///< what the simulated time was spent on most
   double energy_j = 0;
+  OpError error;
 };
 
 /// One simulated workload.
@@ -41,6 +83,7 @@ struct RunResult {
   std::int64_t simulated_sections = 0;  ///< how many were simulated ...
   std::int64_t reused_sections = 0;     ///< ... and how many took an identical one's result
   double power_w = 0;
+  PrecisionResult precision;
   std::vector<std::string> notes;  ///< what the reader should know (reuse, oversubscription)
   struct Simulator {
     double wall_s = 0;

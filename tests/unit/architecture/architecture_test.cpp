@@ -25,8 +25,10 @@ const std::map<std::string, std::set<std::string>> allowed = {
     {"frontend", {"base", "datapath", "config", "trace"}},
     {"chip", {"base", "datapath", "config", "trace"}},
     {"report", {"base", "config"}},
+    {"precision", {"base", "datapath", "config", "trace", "frontend", "report"}},
     {"engine", {"base", "datapath", "config", "trace", "frontend", "chip", "report"}},
-    {"cli", {"base", "datapath", "config", "trace", "frontend", "chip", "report", "engine"}},
+    {"cli",
+     {"base", "datapath", "config", "trace", "frontend", "chip", "report", "precision", "engine"}},
 };
 
 const std::set<std::string> may_use_systemc = {"chip", "engine"};
