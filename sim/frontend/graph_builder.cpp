@@ -148,15 +148,7 @@ class BlockBuilder {
     for (const Tensor& tensor : block_.tensors) {
       if (tensor.kind == TensorKind::weight) total += tensor.size();
     }
-    for (const Op& op : block_.ops) {
-      if (op.precision != Precision::fp8_block) continue;
-      // One FP32 scale for each 128x128 block of a weight.
-      if (op.kind == OpKind::linear) total += Bytes(4 * ceil_div(op.n, 128) * ceil_div(op.k, 128));
-      if (op.kind == OpKind::moe) {
-        total += Bytes(4 * op.experts * (op.gated ? 3 : 2) * ceil_div(op.inter, 128) *
-                       ceil_div(op.hidden, 128));
-      }
-    }
+    for (const Op& op : block_.ops) total += weight_scale_bytes(op);
     return total;
   }
 

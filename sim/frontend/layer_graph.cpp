@@ -297,6 +297,19 @@ Flops Op::vector_flops() const {
   }
 }
 
+Bytes weight_scale_bytes(const Op& op) {
+  if (op.precision != Precision::fp8_block) return Bytes(0);
+  switch (op.kind) {
+    case OpKind::linear:
+      return Bytes(4 * ceil_div(op.n, 128) * ceil_div(op.k, 128));
+    case OpKind::moe:
+      return Bytes(4 * op.experts * (op.gated ? 3 : 2) * ceil_div(op.inter, 128) *
+                   ceil_div(op.hidden, 128));
+    default:
+      return Bytes(0);
+  }
+}
+
 Bytes compulsory_read(const GraphBlock& block, const Op& op) {
   Bytes total;
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {

@@ -142,6 +142,10 @@ std::int64_t checked_product(const std::string& key, std::initializer_list<std::
 constexpr std::int64_t max_tensor_elements = std::int64_t{1} << 48;
 constexpr std::int64_t max_flops = std::int64_t{1} << 62;
 
+/// Bytes of an operation's scales of its weights: one in FP32 for each 128x128 block of fp8-block,
+/// none that would count for the others.
+Bytes weight_scale_bytes(const Op& op);
+
 /// A workload as operations. weight, KV-cache and activation bytes describe what is simulated: the
 /// whole model, or the decoder layers asked for.
 struct LayerGraph {

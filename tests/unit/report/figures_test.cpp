@@ -151,8 +151,8 @@ TEST_CASE("operations of the same name, kind and precision are taken together") 
 TEST_CASE("the numbered copies of a section are taken together") {
   RunResult run = example_run();
   run.ops.clear();
-  for (const char* name : {"layer[0].norm", "layer[1].norm", "layer[12].norm", "layer[x].norm",
-                           "layer[].norm", "layer[3", "layer.norm"}) {
+  for (const char* name : {"layer[0].norm", "layer[1-7,9].norm", "layer[8][2].norm",
+                           "layer[x].norm", "layer[].norm", "layer[3", "layer.norm"}) {
     run.ops.push_back(example_run().ops[1]);
     run.ops.back().name = name;
   }
