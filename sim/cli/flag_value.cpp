@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <system_error>
+#include <thread>
 
 #include "sim/base/error.h"
 
@@ -20,6 +22,12 @@ std::int64_t parse_count(const std::string& flag, const std::string& text, std::
   if (parsed.ec == std::errc::result_out_of_range || value < min || value > max)
     throw InputError(flag, fmt::format("{} is out of range", text), range);
   return value;
+}
+
+int parse_jobs(const std::string& text) {
+  constexpr std::int64_t most = 1024;
+  return text.empty() ? static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 64U))
+                      : static_cast<int>(parse_count("--jobs", text, 1, most));
 }
 
 }  // namespace tessera::cli

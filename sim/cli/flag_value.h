@@ -9,4 +9,7 @@ namespace tessera::cli {
 std::int64_t parse_count(const std::string& flag, const std::string& text, std::int64_t min,
                          std::int64_t max);
 
+/// The value of --jobs: processes at the same time; empty: one per CPU. Throws InputError.
+int parse_jobs(const std::string& text);
+
 }  // namespace tessera::cli

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <thread>
 
 #include "sim/base/error.h"
 #include "sim/cli/flag_value.h"
@@ -16,11 +15,6 @@
 #include "sim/report/table.h"
 
 namespace tessera::cli {
-namespace {
-
-constexpr std::int64_t max_jobs = 1024;
-
-}  // namespace
 
 void SimulationFlags::add_to(CLI::App& app) {
   app.add_flag("--no-reuse", no_reuse_,
@@ -35,9 +29,7 @@ void SimulationFlags::add_to(CLI::App& app) {
 
 void SimulationFlags::open() {
   options_.reuse = !no_reuse_;
-  options_.jobs = jobs_.empty()
-                      ? static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 64U))
-                      : static_cast<int>(parse_count("--jobs", jobs_, 1, max_jobs));
+  options_.jobs = parse_jobs(jobs_);
   std::vector<const OutputFile*> outputs;
   if (!json_.empty()) outputs.push_back(&json_output_.emplace("--json", json_));
   if (!csv_.empty()) outputs.push_back(&csv_output_.emplace("--csv", csv_));

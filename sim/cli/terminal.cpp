@@ -41,9 +41,25 @@ int columns() {
   return set > 0 ? set : 100;
 }
 
-Progress::Progress(const std::string& what) : shown_(isatty(STDERR_FILENO) == 1) {
+Progress::Progress(const std::string& what)
+    : what_(what),
+      shown_(isatty(STDERR_FILENO) == 1),
+      began_(std::chrono::steady_clock::now()),
+      drawn_(began_) {
   if (!shown_) return;
-  fmt::print(stderr, "{} ...", what);
+  fmt::print(stderr, "{} ...", what_);
+  std::fflush(stderr);
+}
+
+void Progress::update(std::size_t done, std::size_t of) {
+  if (!shown_ || done == 0) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - drawn_ < std::chrono::milliseconds(100)) return;
+  drawn_ = now;
+  const double elapsed = std::chrono::duration<double>(now - began_).count();
+  const double rate = static_cast<double>(done) / elapsed;
+  fmt::print(stderr, "\r\x1b[K{}: {} of {}, {:.0f}/s, {:.0f} s left", what_, done, of, rate,
+             static_cast<double>(of - done) / rate);
   std::fflush(stderr);
 }
 

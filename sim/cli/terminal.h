@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <string>
 
 namespace tessera::cli {
@@ -19,11 +21,15 @@ class Progress {
  public:
   explicit Progress(const std::string& what);
   ~Progress();
+  /// How much is done; the line changes at most ten times a second.
+  void update(std::size_t done, std::size_t of);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
  private:
+  std::string what_;
   bool shown_ = false;
+  std::chrono::steady_clock::time_point began_, drawn_;
 };
 
 }  // namespace tessera::cli

@@ -26,6 +26,7 @@ Verb add_lower(CLI::App& program);
 Verb add_replay(CLI::App& program);
 Verb add_trace(CLI::App& program);
 Verb add_mma(CLI::App& program);
+Verb add_validate(CLI::App& program);
 
 /// A verb (or a verb of a verb) with its help; `footer` holds an example.
 CLI::App* add_verb(CLI::App& parent, const std::string& name, const std::string& description,

@@ -1,14 +1,8 @@
 #include "sim/engine/section_run.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <numeric>
 #include <string>
@@ -16,6 +10,7 @@
 
 #include "sim/base/error.h"
 #include "sim/chip/chip.h"
+#include "sim/engine/process_pool.h"
 
 namespace tessera {
 namespace {
@@ -63,58 +58,18 @@ std::string simulate_section(const Section& section, const ChipConfig& config,
   return answer;
 }
 
-struct Child {
-  pid_t pid = -1;
-  int pipe = -1;
-  std::size_t job = 0;
-  std::string answer;
-};
-
-Child start(std::size_t job, const Section& section, const ChipConfig& chip,
-            const SimulationOptions& options) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0)
-    throw SimulationError(fmt::format("pipe: {}", std::strerror(errno)));
-  const pid_t pid = fork();
-  if (pid < 0) {
-    close(ends[0]);
-    close(ends[1]);
-    throw SimulationError(fmt::format("fork: {}", std::strerror(errno)));
-  }
-  if (pid == 0) {
-    close(ends[0]);
-    const std::string answer = simulate_section(section, chip, options);
-    for (std::size_t sent = 0; sent < answer.size();) {
-      const ssize_t n = write(ends[1], answer.data() + sent, answer.size() - sent);
-      if (n < 0 && errno != EINTR) _exit(1);
-      if (n > 0) sent += static_cast<std::size_t>(n);
-    }
-    _exit(0);  // no destructors: the parent's buffers must not be flushed twice
-  }
-  close(ends[1]);
-  return {pid, ends[0], job, {}};
-}
-
-// Reads what is there; true at the end of the answer.
-bool drain(Child& child) {
-  char buffer[65536];
-  const ssize_t n = read(child.pipe, buffer, sizeof buffer);
-  if (n > 0) child.answer.append(buffer, static_cast<std::size_t>(n));
-  return n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
-}
-
 struct Failure {
   std::size_t job;
   Outcome outcome;
   std::string text;
 };
 
-SectionRecord parse(const Child& child) {
+SectionRecord parse(const std::string& answer) {
   SectionRecord record;
-  const char* at = child.answer.data() + 1;
+  const char* at = answer.data() + 1;
   std::memcpy(&record.events, at, sizeof record.events);
   at += sizeof record.events;
-  const std::size_t count = (child.answer.size() - 1 - sizeof record.events) / sizeof(KernelRecord);
+  const std::size_t count = (answer.size() - 1 - sizeof record.events) / sizeof(KernelRecord);
   record.kernels.resize(count);
   if (count > 0) std::memcpy(record.kernels.data(), at, count * sizeof(KernelRecord));
   return record;
@@ -124,46 +79,24 @@ SectionRecord parse(const Child& child) {
 
 void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
                   const SimulationOptions& options) {
-  std::vector<Child> running;
   std::vector<Failure> failures;
-  std::size_t next = 0;
-  const auto most = static_cast<std::size_t>(std::max(1, options.jobs));
-  while (next < jobs.size() || !running.empty()) {
-    while (running.size() < most && next < jobs.size() && failures.empty()) {
-      running.push_back(start(next, *jobs[next].section, chip, options));
-      ++next;
+  const auto task = [&](std::size_t i) {
+    return simulate_section(*jobs[i].section, chip, options);
+  };
+  const auto answered = [&](std::size_t i, const ProcessAnswer& answer) {
+    if (!answer.failure.empty()) {
+      failures.push_back(
+          {i, Outcome::failed,
+           fmt::format("the simulation of section {} {}", jobs[i].section->name, answer.failure)});
+    } else if (answer.text[0] != static_cast<char>(Outcome::done)) {
+      failures.push_back({i, static_cast<Outcome>(answer.text[0]), answer.text.substr(1)});
+    } else {
+      jobs[i].record = parse(answer.text);
+      jobs[i].record.peak_rss_bytes = answer.peak_rss_bytes;
     }
-    if (running.empty()) break;
-    std::vector<pollfd> polls;
-    for (const Child& child : running) polls.push_back({child.pipe, POLLIN, 0});
-    if (poll(polls.data(), polls.size(), -1) < 0) continue;
-    for (std::size_t i = polls.size(); i-- > 0;) {
-      if (polls[i].revents == 0 || !drain(running[i])) continue;
-      Child child = std::move(running[i]);
-      running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
-      close(child.pipe);
-      int status = 0;
-      rusage usage{};
-      while (wait4(child.pid, &status, 0, &usage) < 0 && errno == EINTR) {
-      }
-      const bool answered = WIFEXITED(status) && WEXITSTATUS(status) == 0 && !child.answer.empty();
-      if (!answered) {
-        failures.push_back(
-            {child.job, Outcome::failed,
-             WIFSIGNALED(status)
-                 ? fmt::format("the simulation of section {} was killed by signal {}",
-                               jobs[child.job].section->name, WTERMSIG(status))
-                 : fmt::format("the simulation of section {} ended without an answer",
-                               jobs[child.job].section->name)});
-      } else if (child.answer[0] != static_cast<char>(Outcome::done)) {
-        failures.push_back(
-            {child.job, static_cast<Outcome>(child.answer[0]), child.answer.substr(1)});
-      } else {
-        jobs[child.job].record = parse(child);
-        jobs[child.job].record.peak_rss_bytes = usage.ru_maxrss * 1024;
-      }
-    }
-  }
+    return failures.empty() ? AfterAnswer::go_on : AfterAnswer::start_no_more;
+  };
+  run_processes(jobs.size(), options.jobs, task, answered);
   if (failures.empty()) return;
   const Failure& first =
       *std::min_element(failures.begin(), failures.end(),

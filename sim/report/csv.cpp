@@ -5,9 +5,7 @@
 #include "sim/report/figures.h"
 
 namespace tessera {
-namespace {
-
-std::string field(const std::string& text) {
+std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) {
@@ -16,8 +14,6 @@ std::string field(const std::string& text) {
   }
   return quoted + "\"";
 }
-
-}  // namespace
 
 std::string to_csv(const RunResult& run) {
   std::string csv =
@@ -31,11 +27,11 @@ std::string to_csv(const RunResult& run) {
   for (std::size_t row = 0; row < ops.size(); ++row) {
     const OpResult& op = run.ops[row];
     const Figures& f = ops[row];
-    csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", field(run.chip),
-                       field(run.workload), field(op.name), field(op.kind), field(op.precision),
-                       op.repeat, f.cycles, f.time_us, f.time_share, f.flops, f.tflops, f.hbm_read,
-                       f.hbm_write, f.hbm_gbps, f.l2_hit_rate, name(f.bound), f.roofline_us,
-                       f.roofline_fraction, f.energy_j);
+    csv += fmt::format(
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", csv_field(run.chip),
+        csv_field(run.workload), csv_field(op.name), csv_field(op.kind), csv_field(op.precision),
+        op.repeat, f.cycles, f.time_us, f.time_share, f.flops, f.tflops, f.hbm_read, f.hbm_write,
+        f.hbm_gbps, f.l2_hit_rate, name(f.bound), f.roofline_us, f.roofline_fraction, f.energy_j);
     for (const double fraction : f.stalls) csv += fmt::format(",{}", fraction);
     csv += "\n";
   }

@@ -11,4 +11,7 @@ namespace tessera {
 /// end in "\n". Deterministic.
 std::string to_csv(const RunResult& run);
 
+/// Text as one field of a CSV line, quoted where RFC 4180 asks for it.
+std::string csv_field(const std::string& text);
+
 }  // namespace tessera

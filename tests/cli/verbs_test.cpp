@@ -33,6 +33,7 @@ TEST_CASE("every verb has a help with an example") {
                                                        {"run"},
                                                        {"lower"},
                                                        {"replay"},
+                                                       {"validate"},
                                                        {"list"},
                                                        {"trace"},
                                                        {"trace", "check"},

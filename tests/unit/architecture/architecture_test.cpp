@@ -27,8 +27,10 @@ const std::map<std::string, std::set<std::string>> allowed = {
     {"report", {"base", "config"}},
     {"precision", {"base", "datapath", "config", "trace", "frontend", "report"}},
     {"engine", {"base", "datapath", "config", "trace", "frontend", "chip", "report"}},
+    {"validation", {"base", "datapath", "config", "trace", "frontend", "report", "engine"}},
     {"cli",
-     {"base", "datapath", "config", "trace", "frontend", "chip", "report", "precision", "engine"}},
+     {"base", "datapath", "config", "trace", "frontend", "chip", "report", "precision", "engine",
+      "validation"}},
 };
 
 const std::set<std::string> may_use_systemc = {"chip", "engine"};

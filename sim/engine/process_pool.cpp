@@ -1,0 +1,112 @@
+#include "sim/engine/process_pool.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "sim/base/error.h"
+
+namespace tessera {
+namespace {
+
+struct Child {
+  pid_t pid = -1;
+  int pipe = -1;
+  std::size_t index = 0;
+  std::string text;
+};
+
+[[noreturn]] void run_child(const std::function<std::string(std::size_t)>& task, std::size_t index,
+                            int pipe) {
+  try {
+    const std::string answer = task(index);
+    for (std::size_t sent = 0; sent < answer.size();) {
+      const ssize_t n = write(pipe, answer.data() + sent, answer.size() - sent);
+      if (n < 0 && errno != EINTR) _exit(1);
+      if (n > 0) sent += static_cast<std::size_t>(n);
+    }
+  } catch (const std::exception&) {
+    _exit(1);
+  }
+  _exit(0);  // no destructors: the parent's buffers must not be flushed twice
+}
+
+Child start(const std::function<std::string(std::size_t)>& task, std::size_t index) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    throw SimulationError(fmt::format("pipe: {}", std::strerror(errno)));
+  const pid_t pid = fork();
+  if (pid < 0) {
+    close(ends[0]);
+    close(ends[1]);
+    throw SimulationError(fmt::format("fork: {}", std::strerror(errno)));
+  }
+  if (pid == 0) {
+    close(ends[0]);
+    run_child(task, index, ends[1]);
+  }
+  close(ends[1]);
+  return {pid, ends[0], index, {}};
+}
+
+// Reads what is there; true at the end of the answer.
+bool drain(Child& child) {
+  char buffer[65536];
+  const ssize_t n = read(child.pipe, buffer, sizeof buffer);
+  if (n > 0) child.text.append(buffer, static_cast<std::size_t>(n));
+  return n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
+}
+
+ProcessAnswer end_of(Child& child) {
+  close(child.pipe);
+  int status = 0;
+  rusage usage{};
+  while (wait4(child.pid, &status, 0, &usage) < 0 && errno == EINTR) {
+  }
+  ProcessAnswer answer;
+  answer.peak_rss_bytes = usage.ru_maxrss * 1024;
+  if (WIFSIGNALED(status)) {
+    answer.failure = fmt::format("was killed by signal {}", WTERMSIG(status));
+  } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || child.text.empty()) {
+    answer.failure = "ended without an answer";
+  } else {
+    answer.text = std::move(child.text);
+  }
+  return answer;
+}
+
+}  // namespace
+
+void run_processes(std::size_t count, int jobs, const std::function<std::string(std::size_t)>& task,
+                   const std::function<AfterAnswer(std::size_t, ProcessAnswer)>& answered) {
+  std::vector<Child> running;
+  std::size_t next = 0;
+  bool starting = true;
+  const auto most = static_cast<std::size_t>(std::max(1, jobs));
+  while ((starting && next < count) || !running.empty()) {
+    while (starting && running.size() < most && next < count)
+      running.push_back(start(task, next++));
+    std::vector<pollfd> polls;
+    for (const Child& child : running) polls.push_back({child.pipe, POLLIN, 0});
+    if (poll(polls.data(), polls.size(), -1) < 0) continue;
+    for (std::size_t i = polls.size(); i-- > 0;) {
+      if (polls[i].revents == 0 || !drain(running[i])) continue;
+      Child child = std::move(running[i]);
+      running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
+      ProcessAnswer answer = end_of(child);
+      if (answered(child.index, std::move(answer)) == AfterAnswer::start_no_more) starting = false;
+    }
+  }
+}
+
+}  // namespace tessera

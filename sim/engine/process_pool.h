@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace tessera {
+
+/// What a child process left behind.
+struct ProcessAnswer {
+  std::string text;     ///< what its task returned; empty where it did not end well
+  std::string failure;  ///< empty, or how it ended: "was killed by signal 9"
+  std::int64_t peak_rss_bytes = 0;
+};
+
+enum class AfterAnswer : std::uint8_t { go_on, start_no_more };
+
+/// Runs task(0) ... task(count - 1), each in a child process of its own, at most `jobs` (at least
+/// one) at a time, started in that order. `answered` is called in this process as children end, in
+/// whatever order that is; with start_no_more those already running are still waited for. A task
+/// must return text that is not empty; one that throws, crashes or is killed has failed, and the
+/// others go on. Throws SimulationError where the system gives no process or pipe.
+void run_processes(std::size_t count, int jobs, const std::function<std::string(std::size_t)>& task,
+                   const std::function<AfterAnswer(std::size_t, ProcessAnswer)>& answered);
+
+}  // namespace tessera

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/frontend/op_text.h"
+
+namespace tessera {
+
+/// One measurement: an operation as `op_graph` takes it, and the time it took on silicon.
+struct MeasuredRow {
+  int line = 0;  ///< in the table's file, for messages
+  std::string op;
+  OpFields fields;  ///< the non-empty columns of the operation, dtype among them
+  double measured_us = 0;
+  std::string source;
+  std::vector<std::string> cells;  ///< as read, one per column
+
+  /// Value of a field, or "" where the row has none.
+  std::string field(const std::string& key) const;
+};
+
+/// A table of measurements: CSV (RFC 4180) with a header. `op` and `measured_us` must be columns;
+/// `source` may be; every other column is a field of operations, empty where it does not apply.
+struct MeasuredTable {
+  std::string file;
+  std::vector<std::string> columns;
+  std::vector<MeasuredRow> rows;
+};
+
+/// Reads a table. Throws InputError with file and line: unreadable, not CSV, a column missing,
+/// unknown or twice, a row of another length, a time that is not a positive number, no row at all.
+/// Whether an operation's fields make sense is for op_graph() to say.
+MeasuredTable read_measured(const std::string& path);
+
+}  // namespace tessera

@@ -1,0 +1,71 @@
+#include "sim/engine/process_pool.h"
+
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <map>
+#include <stdexcept>
+
+namespace tessera {
+namespace {
+
+std::map<std::size_t, ProcessAnswer> answers(std::size_t count, int jobs,
+                                             const std::function<std::string(std::size_t)>& task) {
+  std::map<std::size_t, ProcessAnswer> all;
+  run_processes(count, jobs, task, [&](std::size_t i, ProcessAnswer answer) {
+    CHECK(all.emplace(i, std::move(answer)).second);
+    return AfterAnswer::go_on;
+  });
+  return all;
+}
+
+TEST_CASE("every task answers once, from a process of its own, however many run at a time") {
+  for (const int jobs : {1, 3, 100}) {
+    const auto all = answers(20, jobs, [](std::size_t i) {
+      return std::to_string(i) + " " + std::to_string(getpid() != getppid());
+    });
+    REQUIRE(all.size() == 20);
+    for (const auto& [i, answer] : all) {
+      CHECK(answer.text == std::to_string(i) + " 1");
+      CHECK(answer.failure.empty());
+      CHECK(answer.peak_rss_bytes > 0);
+    }
+  }
+  CHECK(answers(0, 4, [](std::size_t) { return std::string("x"); }).empty());
+}
+
+TEST_CASE("an answer larger than a pipe's buffer arrives whole") {
+  const auto all = answers(
+      2, 2, [](std::size_t i) { return std::string(3'000'000, static_cast<char>('a' + i)); });
+  CHECK(all.at(0).text == std::string(3'000'000, 'a'));
+  CHECK(all.at(1).text == std::string(3'000'000, 'b'));
+}
+
+TEST_CASE("a task that is killed, throws or says nothing has failed, and the others go on") {
+  const auto all = answers(4, 2, [](std::size_t i) -> std::string {
+    if (i == 0) std::raise(SIGKILL);
+    if (i == 1) throw std::runtime_error("no");
+    if (i == 2) return "";
+    return "fine";
+  });
+  CHECK(all.at(0).failure == "was killed by signal 9");
+  CHECK(all.at(1).failure == "ended without an answer");
+  CHECK(all.at(2).failure == "ended without an answer");
+  CHECK(all.at(3).text == "fine");
+}
+
+TEST_CASE("after start_no_more the tasks that run are waited for and no other begins") {
+  std::size_t answered = 0;
+  run_processes(
+      50, 2, [](std::size_t) { return std::string("x"); },
+      [&](std::size_t, const ProcessAnswer&) {
+        ++answered;
+        return AfterAnswer::start_no_more;
+      });
+  CHECK(answered >= 1);
+  CHECK(answered <= 2);
+}
+
+}  // namespace
+}  // namespace tessera
