@@ -58,69 +58,153 @@ void for_row_box(RoleBuilder& role, const Expr& unit, std::int64_t size, std::in
 /// The parts of a GEMM kernel that its roles share.
 class GemmKernel {
  public:
+  /// `output`: C, or the partial sums of split K. `partial`: the tiles that blocks of a streamed
+  /// GEMM leave to others.
   GemmKernel(SectionBuilder& section, const GemmProblem& problem, const GemmTiling& tiling,
-             TensorIndex output)
-      : section_(section), p_(problem), t_(tiling), s_(problem, tiling), output_(output) {}
+             TensorIndex output, TensorIndex partial = 0)
+      : section_(section),
+        p_(problem),
+        t_(tiling),
+        s_(problem, tiling),
+        output_(output),
+        partial_(partial) {}
 
   Kernel build() {
-    const ChipConfig& chip = section_.chip();
     kernel_ = section_.kernel(p_.name);
     kernel_.cluster = t_.cluster;
     kernel_.scratchpad_bytes = s_.scratchpad_bytes;
-    const std::int64_t room = chip.core.count * t_.resident / t_.cluster;
-    clusters_ = std::min(s_.units, std::max<std::int64_t>(1, room));
+    const std::int64_t places =
+        std::max<std::int64_t>(1, section_.chip().core.count * t_.resident / t_.cluster);
+    clusters_ = streams() ? t_.stream_clusters : std::min(s_.units, places);
     kernel_.grid = clusters_ * t_.cluster;
-    full_ = add_barrier(kernel_, "full", t_.stages, 1);
-    empty_ = add_empty_barrier(kernel_, "empty", t_.stages,
-                               t_.consumers * (shares_loads() ? t_.cluster : 1));
-    if (has_residual()) {
-      residual_full_ = add_barrier(kernel_, "residual_full", output_buffers(s_), 1);
-      residual_empty_ =
-          add_empty_barrier(kernel_, "residual_empty", output_buffers(s_), t_.consumers);
+    if (streams()) {
+      kernel_.flags = kernel_.grid;
+      seen_ = add_barrier(kernel_, "seen", 1, 1);
     }
-    kernel_.roles.push_back(producer());
-    if (has_residual()) kernel_.roles.push_back(residual_producer());
-    kernel_.roles.push_back(consumer());
+    for (std::int64_t part = 0; part < s_.parts; ++part) rings_.push_back(rings(part));
+    for (part_ = 0; part_ < s_.parts; ++part_) kernel_.roles.push_back(producer());
+    if (has_residual()) {
+      for (part_ = 0; part_ < s_.parts; ++part_) kernel_.roles.push_back(residual_producer());
+    }
+    for (part_ = 0; part_ < s_.parts; ++part_) kernel_.roles.push_back(consumer());
     return std::move(kernel_);
   }
 
  private:
-  /// One output tile of the loop over tiles.
+  /// One output tile, or part of it, of the loop over tiles.
   struct Tile {
     Expr group, split;  ///< which GEMM, which part of K
     Expr row, col;      ///< M side in blocks' tiles, N side in tiles
     Expr k_begin, k_end;
+    Expr helpers_end;  ///< if streamed: the clusters after this one, up to here, work on it too
+  };
+  /// Barriers of one pipeline.
+  struct Rings {
+    std::uint16_t full = 0, empty = 0, residual_full = 0, residual_empty = 0, turn = 0;
   };
 
   bool shares_loads() const { return t_.cluster > 1; }
+  bool streams() const { return t_.streamed > 0; }
   bool has_residual() const { return p_.residual.has_value() && t_.splits == 1; }
   /// Rows of C behind a tile belong to another group or split.
   bool exact_rows() const { return p_.groups > 1 || t_.splits > 1; }
   bool rows_beyond() const { return s_.cluster_rows * t_.cluster != s_.tiles_m; }
 
+  std::string named(const char* what, std::int64_t part) const {
+    return s_.parts > 1 ? what + std::to_string(part) : what;
+  }
+
+  Rings rings(std::int64_t part) {
+    Rings r;
+    r.full = add_barrier(kernel_, named("full", part), t_.stages, 1);
+    r.empty = add_empty_barrier(kernel_, named("empty", part), t_.stages,
+                                s_.sharers * (shares_loads() ? t_.cluster : 1));
+    if (has_residual()) {
+      r.residual_full = add_barrier(kernel_, named("residual_full", part), output_buffers(s_), 1);
+      r.residual_empty =
+          add_empty_barrier(kernel_, named("residual_empty", part), output_buffers(s_), s_.sharers);
+    }
+    if (s_.parts > 1) {
+      r.turn = part == 0 ? add_empty_barrier(kernel_, named("turn", part), 1, 1)
+                         : add_barrier(kernel_, named("turn", part), 1, 1);
+    }
+    return r;
+  }
+  const Rings& ring() const { return rings_[static_cast<std::size_t>(part_)]; }
+
   template <class Body>
   void for_each_tile(RoleBuilder& role, Body&& body) {
-    role.loop("tile", RoleBuilder::cluster(), s_.units, clusters_, [&](const Expr& unit) {
-      const std::int64_t per_group = s_.cluster_rows * s_.tiles_n;
-      const std::int64_t per_split = per_group * p_.groups;
-      Tile tile;
+    if (streams()) return for_each_streamed_tile(role, body);
+    role.loop("tile", RoleBuilder::cluster() + part_ * clusters_, s_.units, clusters_ * s_.parts,
+              [&](const Expr& unit) {
+                Tile tile;
+                Expr index = unit;
+                if (t_.splits > 1) {
+                  const std::int64_t per_split = s_.cluster_rows * s_.tiles_n * p_.groups;
+                  tile.split = role.quotient("split", index, per_split);
+                  index = role.remainder("index", index, per_split);
+                }
+                place(role, tile, index);
+                tile.k_begin = tile.split * s_.k_span;
+                tile.k_end = t_.splits > 1 ? role.minimum("k_end", tile.k_begin + s_.k_span, p_.k)
+                                           : Expr(p_.k);
+                body(tile);
+              });
+  }
+
+  /// First the cluster's share of the streamed tiles' K steps, tile by tile, then its whole tiles.
+  template <class Body>
+  void for_each_streamed_tile(RoleBuilder& role, Body&& body) {
+    const std::int64_t steps = s_.k_steps, all = t_.streamed * steps;
+    const std::int64_t whole = (s_.units - t_.streamed) / clusters_;
+    const Expr from = role.quotient("from", RoleBuilder::cluster() * all, clusters_);
+    const Expr to = role.quotient("to", RoleBuilder::cluster() * all + all, clusters_);
+    const Expr first = role.quotient("first", from, steps);
+    const Expr past = role.quotient("past", to + (steps - 1), steps);
+    role.loop("tile", first, past + whole, 1, [&](const Expr& unit) {
+      Expr begin = role.maximum("begin", from + unit * -steps, 0);
+      Expr end = role.minimum("end", to + unit * -steps, steps);
+      // Who does the tile's last step: the last cluster whose share begins at or before it.
+      Expr last = role.quotient("last", unit * (steps * clusters_) + (steps * clusters_ - 1), all);
       Expr index = unit;
-      if (t_.splits > 1) {
-        tile.split = role.quotient("split", index, per_split);
-        index = role.remainder("index", index, per_split);
+      if (whole > 0) {
+        index = role.variable("index", unit);
+        role.when_less(past + -1, unit, [&] {
+          role.assign(index, (unit + past * -1) * clusters_ + RoleBuilder::cluster() + t_.streamed);
+          role.assign(begin, 0);
+          role.assign(end, steps);
+          role.assign(last, RoleBuilder::cluster());
+        });
       }
-      if (p_.groups > 1) {
-        tile.group = role.quotient("group", index, per_group);
-        index = role.remainder("in_group", index, per_group);
-      }
-      const auto [row, col] = role.raster(index, s_.cluster_rows, s_.tiles_n, t_.raster_group);
-      tile.row = t_.cluster > 1 ? row * t_.cluster + RoleBuilder::rank() : row;
-      tile.col = col;
-      tile.k_begin = tile.split * s_.k_span;
-      tile.k_end =
-          t_.splits > 1 ? role.minimum("k_end", tile.k_begin + s_.k_span, p_.k) : Expr(p_.k);
+      Tile tile;
+      place(role, tile, index);
+      tile.k_begin = begin * t_.tile_k;
+      tile.k_end = end * t_.tile_k;
+      tile.helpers_end = last + 1;
       body(tile);
     });
+  }
+
+  /// Group, row and column of cluster tile `index`.
+  void place(RoleBuilder& role, Tile& tile, Expr index) {
+    if (p_.groups > 1) {
+      const std::int64_t per_group = s_.cluster_rows * s_.tiles_n;
+      tile.group = role.quotient("group", index, per_group);
+      index = role.remainder("in_group", index, per_group);
+    }
+    const auto [row, col] = role.raster(index, s_.cluster_rows, s_.tiles_n, t_.raster_group);
+    tile.row = t_.cluster > 1 ? row * t_.cluster + RoleBuilder::rank() : row;
+    tile.col = col;
+  }
+
+  /// The block that begins a tile finishes it.
+  template <class Body>
+  void if_owner(RoleBuilder& role, const Tile& tile, Body&& body) {
+    if (streams()) {
+      role.when_less(tile.k_begin, 1, body);
+    } else {
+      body();
+    }
   }
 
   /// Origin of a load's rows: inside the tensor even for tiles beyond it, whose result is dropped.
@@ -130,7 +214,8 @@ class GemmKernel {
   }
 
   Role producer() {
-    RoleBuilder role("producer", 1, has_residual() ? producer_warps - 1 : producer_warps,
+    const std::int64_t warps = producer_warps / s_.parts;
+    RoleBuilder role(named("producer", part_), 1, has_residual() ? warps - 1 : warps,
                      producer_registers);
     const TensorIndex m_tensor = t_.swapped ? p_.b : p_.a;
     const TensorIndex n_tensor = t_.swapped ? p_.a : p_.b;
@@ -146,8 +231,8 @@ class GemmKernel {
       if (shares_loads()) n_row = n_row + RoleBuilder::rank() * s_.n_box;
       if (clamp_n) n_row = role.minimum("n_row", n_row, p_.groups * s_.n_side - 1);
       role.loop("k", tile.k_begin, tile.k_end, t_.tile_k, [&](const Expr& k) {
-        role.wait(empty_);
-        role.expect(full_, s_.stage_bytes);
+        role.wait(ring().empty);
+        role.expect(ring().full, s_.stage_bytes);
         load(role, m_tensor, m_row, k, s_.m_box, m_gathers, false);
         load(role, n_tensor, n_row, k, s_.n_box, n_gathers, shares_loads());
         if (p_.scales_a) {
@@ -156,8 +241,57 @@ class GemmKernel {
           role.load(*p_.scales_a, block, token + tile.group * p_.m, 1, scale_cols());
         }
       });
+      if (streams()) if_owner(role, tile, [&] { load_partial(role, tile); });
     });
     return role.take();
+  }
+
+  // --- streamed tiles ---
+
+  /// Where a cluster's block leaves its part of a tile.
+  Expr slot(const Expr& cluster) const {
+    return t_.cluster > 1 ? cluster * t_.cluster + RoleBuilder::rank() : cluster;
+  }
+  std::int64_t pieces() const { return t_.tile_n / s_.piece_n; }
+  Expr partial_row(const Expr& cluster, const Expr& piece) const {
+    return slot(cluster) * (pieces() * t_.tile_m) + piece * t_.tile_m;
+  }
+
+  /// What other clusters did of the tile comes through the ring of the operands.
+  void load_partial(RoleBuilder& role, const Tile& tile) {
+    role.loop("helper", RoleBuilder::cluster() + 1, tile.helpers_end, 1, [&](const Expr& helper) {
+      role.await_signal(slot(helper), s_.sharers);
+      // Polling sees the flag with a read of its own, and what it guards is read after that.
+      role.expect(seen_, s_.piece_n * 4);
+      role.load(partial_, partial_row(helper, 0), 0, 1, s_.piece_n);
+      role.wait(seen_);
+      role.loop("piece", 0, pieces(), 1, [&](const Expr& piece) {
+        role.wait(ring().empty);
+        role.expect(ring().full, t_.tile_m * s_.piece_n * 4);
+        role.load(partial_, partial_row(helper, piece), 0, t_.tile_m, s_.piece_n);
+      });
+    });
+  }
+
+  void add_partial(RoleBuilder& role, const Tile& tile) {
+    role.loop("helper", RoleBuilder::cluster() + 1, tile.helpers_end, 1, [&](const Expr&) {
+      role.loop("piece", 0, pieces(), 1, [&](const Expr&) {
+        role.wait(ring().full);
+        role.vector(VectorFunction::combine, s_.consumer_m * s_.piece_n);
+        role.arrive(ring().empty, shares_loads());
+      });
+    });
+  }
+
+  void store_partial(RoleBuilder& role) {
+    const Expr copy = s_.sharers > 1 ? RoleBuilder::copy() * s_.consumer_m : Expr(0);
+    role.loop("piece", 0, pieces(), 1, [&](const Expr& piece) {
+      role.vector(VectorFunction::move, s_.consumer_m * s_.piece_n);
+      role.store_wait(0);
+      role.store(partial_, partial_row(RoleBuilder::cluster(), piece) + copy, 0, s_.consumer_m,
+                 s_.piece_n);
+    });
+    role.signal(slot(RoleBuilder::cluster()));
   }
 
   std::int64_t scale_cols() const { return t_.swapped ? s_.n_box : s_.m_box; }
@@ -191,32 +325,39 @@ class GemmKernel {
   }
 
   Role residual_producer() {
-    RoleBuilder role("residual", 1, 1, producer_registers);
-    for_each_tile(role, [&](const Tile& tile) {
-      const Expr m_row = load_row(role, tile);
-      for_each_chunk(role, tile, [&](const Expr& chunk) {
-        role.wait(residual_empty_);
-        const std::int64_t size = element_bytes(section_.tensor(*p_.residual).format);
-        role.expect(residual_full_, s_.m_box * s_.chunk_n * size);
-        if (t_.swapped) {
-          role.load(*p_.residual, chunk * s_.chunk_n, m_row, s_.chunk_n, s_.m_box);
-        } else {
-          role.load(*p_.residual, m_row, chunk * s_.chunk_n, s_.m_box, s_.chunk_n);
-        }
-      });
-    });
+    RoleBuilder role(named("residual", part_), 1, 1, producer_registers);
+    for_each_tile(
+        role, [&](const Tile& tile) { if_owner(role, tile, [&] { load_residual(role, tile); }); });
     return role.take();
   }
 
+  void load_residual(RoleBuilder& role, const Tile& tile) {
+    const Expr m_row = load_row(role, tile);
+    for_each_chunk(role, tile, [&](const Expr& chunk) {
+      role.wait(ring().residual_empty);
+      const std::int64_t size = element_bytes(section_.tensor(*p_.residual).format);
+      role.expect(ring().residual_full, s_.m_box * s_.chunk_n * size);
+      if (t_.swapped) {
+        role.load(*p_.residual, chunk * s_.chunk_n, m_row, s_.chunk_n, s_.m_box);
+      } else {
+        role.load(*p_.residual, m_row, chunk * s_.chunk_n, s_.m_box, s_.chunk_n);
+      }
+    });
+  }
+
   Role consumer() {
-    RoleBuilder role("consumer", t_.consumers, consumer_warps, s_.consumer_registers);
+    RoleBuilder role(named("consumer", part_), s_.sharers, consumer_warps, s_.consumer_registers);
     for_each_tile(role, [&](const Tile& tile) {
       if (p_.promoted) {
         promoted_main_loop(role, tile);
       } else {
         main_loop(role, tile);
       }
-      epilogue(role, tile);
+      if (streams()) role.when_less(0, tile.k_begin, [&] { store_partial(role); });
+      if_owner(role, tile, [&] {
+        if (streams()) add_partial(role, tile);
+        epilogue(role, tile);
+      });
     });
     return role.take();
   }
@@ -232,45 +373,49 @@ class GemmKernel {
                : 1;
   }
 
-  /// One K step in flight: a stage is released when the next step has been issued.
+  /// One K step in flight: a stage is released when the next step has been issued. Consumers that
+  /// take turns hand over once the last step is issued.
   void main_loop(RoleBuilder& role, const Tile& tile) {
-    role.wait(full_);
+    const bool turns = s_.parts > 1;
+    if (turns) role.wait(ring().turn);
+    role.wait(ring().full);
     multiply(role);
     role.loop("k", tile.k_begin + t_.tile_k, tile.k_end, t_.tile_k, [&](const Expr&) {
-      role.wait(full_);
+      role.wait(ring().full);
       multiply(role);
       role.mma_wait(instructions());
-      role.arrive(empty_, shares_loads());
+      role.arrive(ring().empty, shares_loads());
     });
+    if (turns) role.arrive(rings_[static_cast<std::size_t>((part_ + 1) % s_.parts)].turn);
     role.mma_wait(0);
-    role.arrive(empty_, shares_loads());
+    role.arrive(ring().empty, shares_loads());
   }
 
   /// Partial sums of 128 k are added to FP32 registers (scaled on the way, in the same
   /// instruction); the other consumer multiplies meanwhile.
   void promoted_main_loop(RoleBuilder& role, const Tile& tile) {
     role.loop("k", tile.k_begin, tile.k_end, t_.tile_k, [&](const Expr&) {
-      role.wait(full_);
+      role.wait(ring().full);
       multiply(role);
       role.mma_wait(0);
-      role.arrive(empty_, shares_loads());
+      role.arrive(ring().empty, shares_loads());
       role.vector(VectorFunction::promote, s_.consumer_m * t_.tile_n);
     });
   }
 
   void epilogue(RoleBuilder& role, const Tile& tile) {
-    const Expr unit = t_.consumers > 1 ? tile.row * t_.consumers + RoleBuilder::copy() : tile.row;
+    const Expr unit = s_.sharers > 1 ? tile.row * s_.sharers + RoleBuilder::copy() : tile.row;
     const bool beyond =
-        s_.cluster_rows * t_.cluster * t_.consumers != ceil_div(s_.m_side, s_.consumer_m);
+        s_.cluster_rows * t_.cluster * s_.sharers != ceil_div(s_.m_side, s_.consumer_m);
     const std::int64_t elements = s_.consumer_m * s_.chunk_n;
     for_each_chunk(role, tile, [&](const Expr& chunk) {
-      if (has_residual()) role.wait(residual_full_);
+      if (has_residual()) role.wait(ring().residual_full);
       if (t_.splits > 1) {
         role.vector(VectorFunction::move, elements);
       } else {
         apply_epilogue(role, p_.epilogue, elements);
       }
-      if (has_residual()) role.arrive(residual_empty_);
+      if (has_residual()) role.arrive(ring().residual_empty);
       // The buffer about to be written must have left.
       role.store_wait(p_.qkv ? 0 : output_buffers(s_) - 1);
       const Expr group_row = (tile.split * p_.groups + tile.group) * p_.m;
@@ -303,10 +448,12 @@ class GemmKernel {
   const GemmProblem& p_;
   const GemmTiling& t_;
   const GemmShape s_;
-  const TensorIndex output_;
+  const TensorIndex output_, partial_;
   Kernel kernel_;
   std::int64_t clusters_ = 1;
-  std::uint16_t full_ = 0, empty_ = 0, residual_full_ = 0, residual_empty_ = 0;
+  std::vector<Rings> rings_;  // by part
+  std::uint16_t seen_ = 0;    // if streamed: a flag has been read
+  std::int64_t part_ = 0;     // the pipeline whose role is being written
 };
 
 void lower_combine(SectionBuilder& section, const GemmProblem& problem, std::int64_t splits,
@@ -371,7 +518,9 @@ GemmShape::GemmShape(const GemmProblem& problem, const GemmTiling& tiling) {
   units = cluster_rows * tiles_n * problem.groups * tiling.splits;
   k_span = round_up(ceil_div(problem.k, tiling.splits), tiling.tile_k);
   k_steps = ceil_div(std::min(k_span, problem.k), tiling.tile_k);
-  consumer_m = tiling.tile_m / tiling.consumers;
+  sharers = tiling.pingpong ? 1 : tiling.consumers;
+  parts = tiling.pingpong ? tiling.consumers : 1;
+  consumer_m = tiling.tile_m / sharers;
   m_box = std::min(tiling.tile_m, m_side);
   n_box = tiling.cluster > 1 ? tiling.tile_n / tiling.cluster : std::min(tiling.tile_n, n_side);
 
@@ -389,24 +538,58 @@ GemmShape::GemmShape(const GemmProblem& problem, const GemmTiling& tiling) {
   chunk_n = result == 4 && !tiling.swapped ? 32 : 64;
   if (tiling.swapped) chunk_n = consumer_m > 64 ? 32 : 64;
   while (tiling.tile_n % chunk_n != 0) chunk_n /= 2;
-  std::int64_t epilogue_bytes =
-      tiling.consumers * output_buffers(*this) * consumer_m * chunk_n * result;
+  // Pieces of partial tiles leave through the same buffers: FP32, at most a line wide.
+  piece_n = std::gcd<std::int64_t>(tiling.tile_n, 32);
+  std::int64_t row_bytes = output_buffers(*this) * chunk_n * result;
+  if (tiling.streamed > 0) row_bytes = std::max(row_bytes, piece_n * 4);
+  std::int64_t epilogue_bytes = tiling.consumers * consumer_m * row_bytes;
   if (problem.residual && tiling.splits == 1) {
-    epilogue_bytes += output_buffers(*this) * tiling.tile_m * chunk_n * result;
+    epilogue_bytes += parts * output_buffers(*this) * tiling.tile_m * chunk_n * result;
   }
-  scratchpad_bytes = tiling.stages * (stage_room + scale_bytes) + epilogue_bytes + barrier_bytes;
+  scratchpad_bytes =
+      parts * tiling.stages * (stage_room + scale_bytes) + epilogue_bytes + barrier_bytes;
 
   const std::int64_t accumulators = ceil_div(consumer_m * tiling.tile_n, consumer_warps * 32);
   consumer_registers = std::max<std::int64_t>(
       64, round_up((problem.promoted ? 2 : 1) * accumulators + overhead_registers, 8));
 }
 
+std::int64_t cluster_places(const GemmTiling& tiling, const ChipConfig& chip) {
+  return chip.core.count / tiling.cluster * tiling.resident;
+}
+
+namespace {
+
+/// Whether the ways to share a tile go together.
+bool agrees(const GemmProblem& problem, const GemmTiling& tiling, const ChipConfig& chip) {
+  if (tiling.pingpong) {
+    return tiling.consumers == 2 && tiling.streamed == 0 && !problem.promoted;
+  }
+  if (tiling.streamed == 0) return true;
+  if (tiling.splits > 1 || problem.groups > 1) return false;
+  const GemmShape shape(problem, tiling);
+  // All shares have work and all whole tiles a block; who waits for a share finds it running.
+  if (tiling.stream_clusters < 2 || tiling.streamed > shape.units ||
+      tiling.streamed * shape.k_steps < tiling.stream_clusters ||
+      (shape.units - tiling.streamed) % tiling.stream_clusters != 0 ||
+      tiling.stream_clusters > cluster_places(tiling, chip)) {
+    return false;
+  }
+  // A piece of a partial tile is one box, and fits a stage.
+  return tiling.tile_m <= chip.dma.max_box_rows &&
+         tiling.tile_m * shape.piece_n * 4 <=
+             (tiling.tile_m + tiling.tile_n) * tiling.tile_k * element_bytes(problem.operands);
+}
+
+}  // namespace
+
 bool fits(const GemmProblem& problem, const GemmTiling& tiling, const ChipConfig& chip) {
   if (tiling.consumers < 1 || tiling.cluster < 1 || tiling.stages < min_stages(chip) ||
       tiling.splits < 1) {
     return false;
   }
-  if (tiling.tile_m % tiling.consumers != 0 || tiling.tile_n % (8 * tiling.cluster) != 0) {
+  if (tiling.tile_m % tiling.consumers != 0 || tiling.tile_n % (8 * tiling.cluster) != 0 ||
+      !agrees(problem, tiling, chip)) {
     return false;
   }
   const GemmShape shape(problem, tiling);
@@ -431,6 +614,15 @@ bool fits(const GemmProblem& problem, const GemmTiling& tiling, const ChipConfig
 }
 
 void lower_gemm(SectionBuilder& section, const GemmProblem& problem, const GemmTiling& tiling) {
+  if (tiling.streamed > 0) {
+    const GemmShape shape(problem, tiling);
+    const TensorIndex partial = section.workspace(
+        problem.name.empty() ? "partial" : problem.name + ".partial", Format::fp32,
+        tiling.stream_clusters * tiling.cluster * tiling.tile_m * tiling.tile_n / shape.piece_n,
+        shape.piece_n);
+    section.add(GemmKernel(section, problem, tiling, problem.c, partial).build());
+    return;
+  }
   if (tiling.splits == 1) {
     section.add(GemmKernel(section, problem, tiling, problem.c).build());
     return;

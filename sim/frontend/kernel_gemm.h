@@ -48,6 +48,15 @@ struct GemmTiling {
   std::int64_t splits = 1;        ///< of K; > 1: FP32 partial sums, then a combine kernel
   std::int64_t raster_group = 8;  ///< clusters of rows walked together
   std::int64_t resident = 1;      ///< blocks a core is meant to hold
+  /// The two consumers take turns at whole tiles, each with a ring of `stages` of its own: one
+  /// multiplies while the other stores. Otherwise they share a tile.
+  bool pingpong = false;
+  /// Stream-K: the K steps of the first `streamed` cluster tiles are dealt out evenly, in one line,
+  /// to `stream_clusters` clusters of blocks, all resident at once; the other tiles stay whole. The
+  /// block that begins a tile adds what the others did of it. With all tiles streamed to `splits`
+  /// times as many clusters this is split K without a second kernel.
+  std::int64_t streamed = 0;
+  std::int64_t stream_clusters = 0;
 };
 
 /// Sizes that follow from a tiling.
@@ -60,10 +69,13 @@ struct GemmShape {
   std::int64_t units;             ///< cluster tiles of all groups and splits
   std::int64_t k_span;            ///< k of one split, a multiple of tile_k
   std::int64_t k_steps;           ///< of a whole split
+  std::int64_t sharers;           ///< consumers that share a tile
+  std::int64_t parts;             ///< pipelines of a block: rings with their producer and consumers
   std::int64_t consumer_m;        ///< M rows of one consumer
   std::int64_t m_box, n_box;      ///< rows of the loads (n_box: of one block of the cluster)
   std::int64_t stage_bytes;
   std::int64_t chunk_n;             ///< N rows of one epilogue step
+  std::int64_t piece_n;             ///< N rows of a piece of a partial tile in memory
   std::int64_t scratchpad_bytes;    ///< of a block
   std::int64_t consumer_registers;  ///< per thread
 };
@@ -72,6 +84,9 @@ struct GemmShape {
 constexpr std::int64_t producer_warps = 4;
 constexpr std::int64_t producer_registers = 24;
 constexpr std::int64_t consumer_warps = 4;
+
+/// Clusters of blocks that the chip is meant to hold at a time.
+std::int64_t cluster_places(const GemmTiling& tiling, const ChipConfig& chip);
 
 /// Whether a tiling fits the chip (scratchpad, registers, warps, box sizes, cluster).
 bool fits(const GemmProblem& problem, const GemmTiling& tiling, const ChipConfig& chip);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "sim/frontend/kernel_attention.h"
 #include "sim/frontend/kernel_gemm.h"
 #include "sim/frontend/kernel_rowwise.h"
@@ -19,6 +21,8 @@ struct Estimate {
 
 Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& problem,
                        const GemmTiling& tiling);
+/// The ways to run the problem that the mapper considers; each fits the chip.
+std::vector<GemmTiling> gemm_candidates(const SectionBuilder& section, const GemmProblem& problem);
 /// Throws InputError if the chip cannot run the problem at all.
 GemmTiling choose_gemm(const SectionBuilder& section, const GemmProblem& problem);
 

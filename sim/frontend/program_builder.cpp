@@ -59,6 +59,16 @@ Expr RoleBuilder::let(const std::string& name, LetOp op, const Expr& a, const Ex
   return Expr::var(var);
 }
 
+Expr RoleBuilder::variable(const std::string& name, const Expr& value) {
+  const VarId var = allocate(name);
+  emit(Let{var, LetOp::set, value, {}});
+  return Expr::var(var);
+}
+
+void RoleBuilder::assign(const Expr& variable, const Expr& value) {
+  emit(Let{variable.terms.front().var, LetOp::set, value, {}});
+}
+
 std::pair<Expr, Expr> RoleBuilder::raster(const Expr& index, std::int64_t rows, std::int64_t cols,
                                           std::int64_t group) {
   if (rows == 1) return {0, index};

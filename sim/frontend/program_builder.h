@@ -63,6 +63,10 @@ class RoleBuilder {
 
   /// A new variable with the value of `a op b`, or a constant.
   Expr let(const std::string& name, LetOp op, const Expr& a, const Expr& b);
+  /// A variable that assign() may change later. A value from inside a loop or a condition holds
+  /// after it.
+  Expr variable(const std::string& name, const Expr& value);
+  void assign(const Expr& variable, const Expr& value);
   Expr minimum(const std::string& name, const Expr& a, const Expr& b) {
     return let(name, LetOp::min, a, b);
   }

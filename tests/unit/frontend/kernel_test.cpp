@@ -1,20 +1,20 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <tuple>
+#include <utility>
 
 #include "lowering_fixture.h"
 #include "sim/frontend/kernel_attention.h"
 #include "sim/frontend/kernel_gemm.h"
 #include "sim/frontend/program_builder.h"
+#include "sim/trace/statistics.h"
 
 using namespace tessera;
 
 namespace {
 
-/// Lowers a GEMM with a tiling of our own.
-Trace gemm_with(const std::string& text, GemmTiling tiling, const ChipConfig& chip) {
+GemmProblem problem_of(const std::string& text) {
   const LayerGraph graph = op_graph(text);
-  SectionBuilder section(graph.blocks[0], chip);
-  section.start_op(0);
   const Op& op = graph.blocks[0].ops[0];
   GemmProblem problem;
   problem.m = op.m;
@@ -24,6 +24,15 @@ Trace gemm_with(const std::string& text, GemmTiling tiling, const ChipConfig& ch
   problem.b = 1;
   problem.c = 2;
   problem.operands = operand_format(op.precision);
+  return problem;
+}
+
+/// Lowers a GEMM with a tiling of our own.
+Trace gemm_with(const std::string& text, GemmTiling tiling, const ChipConfig& chip) {
+  const LayerGraph graph = op_graph(text);
+  SectionBuilder section(graph.blocks[0], chip);
+  section.start_op(0);
+  const GemmProblem problem = problem_of(text);
   REQUIRE(fits(problem, tiling, chip));
   lower_gemm(section, problem, tiling);
   Trace trace;
@@ -77,6 +86,101 @@ TEST_CASE("split K adds every part into its own rows and combines them") {
       CHECK(partial.format == Format::fp32);
       CHECK(partial.rows == splits * 100);
       CHECK(partial.cols == 130);
+    }
+  }
+}
+
+TEST_CASE("streamed tiles are written once, by the block that begins them, with every K step") {
+  const ChipConfig chip = wide_chip();
+  const char* text = "gemm m=1000 n=500 k=1100";
+  for (const auto& [tile_m, tile_n, consumers, cluster, swapped] :
+       {std::tuple(128, 128, 2, 1, false),
+        {128, 64, 2, 2, false},
+        {64, 80, 1, 1, false},
+        {256, 64, 2, 2, true},
+        {64, 96, 1, 2, true}}) {
+    GemmTiling t = tiling(tile_m, tile_n, consumers, cluster, 1, swapped);
+    const Trace plain = gemm_with(text, t, chip);
+    const std::int64_t units = GemmShape(problem_of(text), t).units;
+    for (const auto& [streamed, clusters] : {std::pair(units, std::int64_t{7}),
+                                             {units, units * 2},
+                                             {units, std::int64_t{60}},
+                                             {units % 9, std::int64_t{9}},
+                                             {units % 5 + 5, std::int64_t{5}}}) {
+      t.streamed = streamed;
+      t.stream_clusters = clusters;
+      CAPTURE(tile_m, tile_n, consumers, cluster, swapped, streamed, clusters);
+      if (!fits(problem_of(text), t, chip)) continue;
+      const Trace trace = gemm_with(text, t, chip);
+      CHECK(findings(trace, chip) == "");
+      REQUIRE(trace.sections[0].kernels.size() == 1);
+      CHECK(trace.sections[0].kernels[0].grid == clusters * cluster);
+      CHECK(statistics(trace).at(0).mma_flops == statistics(plain).at(0).mma_flops);
+    }
+  }
+}
+
+TEST_CASE("split K without a second kernel: the first block of a tile adds the others' parts") {
+  const ChipConfig chip = wide_chip();
+  GemmTiling t = tiling(64, 32, 1);
+  t.streamed = 1;
+  t.stream_clusters = 4;
+  const Trace trace = gemm_with("gemm m=64 n=32 k=2048", t, chip);
+  CHECK(findings(trace, chip) == "");
+  const Kernel& kernel = trace.sections[0].kernels.at(0);
+  CHECK(kernel.grid == 4);
+  CHECK(kernel.flags == 4);
+  const Tensor& partial = trace.sections[0].tensors.back();
+  CHECK(partial.kind == TensorKind::workspace);
+  CHECK(partial.format == Format::fp32);
+  CHECK(partial.rows * partial.cols == 4 * 64 * 32);
+  const KernelStatistics counts = statistics(trace).at(0);
+  CHECK(counts.executed[Instruction(Signal{}).index()] == 3);
+  CHECK(counts.executed[Instruction(AwaitSignal{}).index()] == 3);
+}
+
+TEST_CASE("streamed tiles need a share for every cluster, and room for all clusters at once") {
+  const ChipConfig chip = wide_chip();
+  const GemmProblem problem = problem_of("gemm m=1024 n=1024 k=1024");  // 64 tiles of 16 steps
+  GemmTiling t = tiling(128, 128, 2);
+  t.streamed = 64;
+  t.stream_clusters = 132;
+  CHECK(fits(problem, t, chip));
+  t.stream_clusters = 133;
+  CHECK_FALSE(fits(problem, t, chip));
+  t.streamed = 4;
+  t.stream_clusters = 60;
+  CHECK(fits(problem, t, chip));
+  t.stream_clusters = 30;
+  CHECK(fits(problem, t, chip));
+  t.stream_clusters = 65;  // 64 steps
+  CHECK_FALSE(fits(problem, t, chip));
+  t.streamed = 3;  // 61 whole tiles for 60 clusters
+  t.stream_clusters = 48;
+  CHECK_FALSE(fits(problem, t, chip));
+}
+
+TEST_CASE("consumers that take turns have a ring each and cover every shape exactly once") {
+  const ChipConfig chip = wide_chip();
+  for (const char* text : {"gemm m=1 n=1 k=1", "gemm m=2000 n=1023 k=191",
+                           "gemm m=4000 n=4000 k=64", "gemm m=129 n=9000 k=300"}) {
+    for (const auto& [tile_m, tile_n, cluster] :
+         {std::tuple(64, 128, 1), {128, 128, 1}, {128, 128, 2}, {64, 64, 2}}) {
+      GemmTiling t = tiling(tile_m, tile_n, 2, cluster);
+      t.pingpong = true;
+      CAPTURE(text, tile_m, tile_n, cluster);
+      const Trace trace = gemm_with(text, t, chip);
+      CHECK(findings(trace, chip) == "");
+      const Kernel& kernel = trace.sections[0].kernels.at(0);
+      REQUIRE(kernel.roles.size() == 4);
+      CHECK(kernel.roles[2].name == "consumer0");
+      CHECK(kernel.roles[3].name == "consumer1");
+      CHECK(kernel.roles[3].copies == 1);
+      CHECK(kernel.barriers.size() == 6);
+      t.pingpong = false;
+      t.consumers = 1;
+      CHECK(statistics(trace).at(0).mma_flops ==
+            statistics(gemm_with(text, t, chip)).at(0).mma_flops);
     }
   }
 }

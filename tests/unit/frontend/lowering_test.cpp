@@ -157,6 +157,15 @@ std::int64_t code_size(const Trace& trace) {
   return static_cast<std::int64_t>(longest);
 }
 
+/// Load instructions of a kernel that bring scales.
+std::int64_t scale_loads(const Section& section, const Kernel& kernel) {
+  std::int64_t count = 0;
+  for (const Load& load : instructions<Load>(kernel)) {
+    count += section.tensors[load.tensor].name.find("scales") != std::string::npos ? 1 : 0;
+  }
+  return count;
+}
+
 }  // namespace
 
 TEST_CASE("random shapes lower to sound traces of at most a hundred instructions a kernel") {
@@ -290,7 +299,7 @@ TEST_CASE("block-scaled fp8 promotes its partial sums every 128 k, loading a sca
     if (vector.function == VectorFunction::promote) promoted += vector.elements;
   }
   CHECK(promoted == static_cast<std::int64_t>(products.size()) * products[0].m * products[0].n);
-  CHECK(instructions<Load>(gemm).size() == 3);
+  CHECK(scale_loads(trace.sections[0], gemm) == 1);
 }
 
 TEST_CASE("fp8 promotes its partial sums where asked to, without loading scales for blocks") {
@@ -308,7 +317,7 @@ TEST_CASE("fp8 promotes its partial sums where asked to, without loading scales 
   const std::vector<Mma> products = instructions<Mma>(gemm);
   CHECK(promotions(promoted) ==
         static_cast<std::int64_t>(products.size()) * products.at(0).m * products[0].n);
-  CHECK(instructions<Load>(gemm).size() == 2);
+  CHECK(scale_loads(promoted.sections[0], gemm) == 0);
   CHECK(promoted.sections[0].ops[0].precision == "fp8+promote");
 }
 

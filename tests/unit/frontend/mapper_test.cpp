@@ -101,6 +101,41 @@ TEST_CASE("few tiles and a long K are split over the cores") {
   CHECK(GemmCase(64, 64, 128).choose().splits == 1);
 }
 
+TEST_CASE("a few large tiles are split without a second kernel") {
+  const GemmCase c(1536, 1024, 4096);
+  const GemmTiling t = c.choose();
+  CHECK(t.splits == 1);
+  CHECK(t.streamed == GemmShape(c.problem, t).units);
+  CHECK(t.stream_clusters == 2 * t.streamed);
+}
+
+TEST_CASE("a wave and a little: the K steps of the rest are dealt out") {
+  const GemmTiling t = GemmCase(2304, 2048, 16384).choose();
+  CHECK(t.streamed > 0);
+  CHECK(GemmCase(8192, 8192, 8192).choose().streamed == 0);
+}
+
+TEST_CASE("every candidate fits, and every way to run a GEMM is among them") {
+  bool split = false, fixed = false, streamed = false, turns = false, swapped = false;
+  for (const std::int64_t m : {512, 2176}) {
+    const GemmCase c(m, 1024, 4096);
+    for (const GemmTiling& t : gemm_candidates(c.section, c.problem)) {
+      CHECK(fits(c.problem, t, c.chip));
+      const GemmShape shape(c.problem, t);
+      split |= t.splits > 1;
+      fixed |= t.streamed == shape.units && t.stream_clusters % shape.units == 0;
+      streamed |= t.streamed > 0 && t.streamed < shape.units;
+      turns |= t.pingpong;
+      swapped |= t.swapped;
+    }
+  }
+  CHECK(split);
+  CHECK(fixed);
+  CHECK(streamed);
+  CHECK(turns);
+  CHECK(swapped);
+}
+
 TEST_CASE("the mapper's choice fits the chip, and costs no more than plain alternatives") {
   for (const std::int64_t m : {1, 17, 100, 1000, 5000}) {
     for (const std::int64_t n : {1, 64, 777, 4096}) {
