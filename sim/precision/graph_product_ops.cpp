@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/datapath/product.h"
 #include "sim/precision/graph_call.h"
 
 namespace tessera {
@@ -117,14 +118,11 @@ const std::vector<GraphOp>& graph_product_ops() {
 }
 
 void ReferenceArithmetic::multiply(const GraphProduct& p) {
-  for (std::int64_t row = 0; row < p.batch * p.m; ++row) {
-    const float* a = p.a + row * p.k;
-    const float* b = p.b + row / p.m * p.k * p.n;
-    for (std::int64_t j = 0; j < p.n; ++j) {
-      double sum = 0;
-      for (std::int64_t k = 0; k < p.k; ++k) sum += static_cast<double>(a[k]) * b[j * p.k + k];
-      p.d[row * p.n + j] = static_cast<float>(sum);
-    }
+  std::vector<double> sums(static_cast<std::size_t>(p.m * p.n));
+  for (std::int64_t i = 0; i < p.batch; ++i) {
+    exact_product(p.a + i * p.m * p.k, p.b + i * p.n * p.k, p.m, p.n, p.k, sums.data());
+    std::transform(sums.begin(), sums.end(), p.d + i * p.m * p.n,
+                   [](double sum) { return static_cast<float>(sum); });
   }
 }
 
