@@ -1,6 +1,8 @@
 #include "sim/datapath/elementary.h"
 
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 
 namespace tessera {
@@ -30,12 +32,32 @@ double log_of(double x) {
 double exp_of(double x) {
   if (x < -745.2) return 0;
   if (x > 709.79) return std::numeric_limits<double>::infinity();
-  const double n = std::nearbyint(x * 1.4426950408889634);
+  constexpr double to_integer = 0x1.8p52;  // adding it rounds to a whole number
+  const double n = (x * 1.4426950408889634 + to_integer) - to_integer;
   const double r = (x - n * ln2_high) - n * ln2_low;  // |r| < 0.347
-  // The series to r^17.
-  double sum = 1;
-  for (int i = 17; i >= 1; --i) sum = 1 + sum * r / i;
-  return std::ldexp(sum, static_cast<int>(n));
+  // The series to r^13, from 1 / 13! on.
+  static constexpr double coefficients[] = {1.0 / 6227020800,
+                                            1.0 / 479001600,
+                                            1.0 / 39916800,
+                                            1.0 / 3628800,
+                                            1.0 / 362880,
+                                            1.0 / 40320,
+                                            1.0 / 5040,
+                                            1.0 / 720,
+                                            1.0 / 120,
+                                            1.0 / 24,
+                                            1.0 / 6,
+                                            0.5,
+                                            1.0,
+                                            1.0};
+  double sum = 0;
+  for (const double c : coefficients) sum = sum * r + c;
+  const int exponent = static_cast<int>(n);
+  if (exponent < -1020 || exponent > 1020) return std::ldexp(sum, exponent);
+  const std::uint64_t pattern = static_cast<std::uint64_t>(exponent + 1023) << 52;
+  double power = 0;
+  std::memcpy(&power, &pattern, sizeof power);
+  return sum * power;
 }
 
 }  // namespace tessera

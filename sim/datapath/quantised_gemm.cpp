@@ -7,9 +7,9 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
-#include <thread>
 
 #include "sim/base/error.h"
+#include "sim/base/parallel.h"
 #include "sim/base/random.h"
 #include "sim/base/units.h"
 #include "sim/datapath/block_scaled.h"
@@ -206,14 +206,8 @@ StudySums compare(const float* original_a, const float* original_b, const Quanti
 template <class Task>
 std::vector<StudySums> in_parallel(std::int64_t tasks, int jobs, Task task) {
   std::vector<StudySums> results(static_cast<std::size_t>(tasks));
-  const auto run = [&](std::int64_t first) {
-    for (std::int64_t i = first; i < tasks; i += jobs)
-      results[static_cast<std::size_t>(i)] = task(i);
-  };
-  std::vector<std::thread> threads;
-  for (int t = 1; t < std::min<std::int64_t>(jobs, tasks); ++t) threads.emplace_back(run, t);
-  run(0);
-  for (std::thread& t : threads) t.join();
+  run_parallel(tasks, jobs,
+               [&](std::int64_t i) { results[static_cast<std::size_t>(i)] = task(i); });
   return results;
 }
 
