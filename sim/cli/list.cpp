@@ -9,6 +9,8 @@
 #include "sim/cli/output_file.h"
 #include "sim/cli/terminal.h"
 #include "sim/cli/verb.h"
+#include "sim/cli/workload_flags.h"
+#include "sim/config/chip_unit.h"
 #include "sim/config/loader.h"
 #include "sim/config/schema.h"
 #include "sim/datapath/unit.h"
@@ -26,6 +28,7 @@ constexpr const char* example = R"(Examples:
   tessera list models
   tessera list chips --keys          every key of a chip: unit, range, meaning
   tessera list numbers               every number of the report
+  tessera list units --chip mine.yaml   the tensor cores of one chip, to the bit
   tessera list chips --json - | jq '.chips[].name'
 )";
 
@@ -158,12 +161,15 @@ Listing list_ops() {
   return listing;
 }
 
-Listing list_units() {
+Listing list_units(const std::vector<Unit>& units) {
   Listing listing{"", Json::array()};
-  std::vector<std::vector<std::string>> rows = {{"unit", "K", "fraction bits", "meaning"}};
-  for (const Unit& unit : units()) {
+  std::vector<std::vector<std::string>> rows = {
+      {"unit", "K", "fraction bits", "result bits", "f16", "meaning"}};
+  for (const Unit& unit : units) {
     rows.push_back({unit.name, fmt::format("{}", unit.products),
-                    fmt::format("{}", unit.fraction_bits), unit.description});
+                    fmt::format("{}", unit.fraction_bits),
+                    fmt::format("{}", unit.output_fraction_bits),
+                    unit.fp16_accumulator ? "yes" : "no", unit.description});
     listing.json.push_back(Json{{"name", unit.name},
                                 {"format", name(unit.input)},
                                 {"k", unit.products},
@@ -186,13 +192,14 @@ Listing list_numbers() {
 
 struct List {
   std::string topic, json;
+  ChipFlags chip;
   bool keys = false, markdown = false;
 
   Listing listing(const std::string& name) const {
     if (name == "chips") return keys ? list_chip_keys() : list_chips();
     if (name == "models") return list_models();
     if (name == "ops") return list_ops();
-    if (name == "units") return list_units();
+    if (name == "units") return list_units(chip.is_given() ? units_of(chip.load()) : units());
     return list_numbers();
   }
 };
@@ -206,6 +213,8 @@ int run_list(const List& list) {
   }
   if (list.keys && list.topic != "chips")
     throw InputError("--keys", "applies to chips", "say `tessera list chips --keys`");
+  if (list.chip.is_given() && list.topic != "units")
+    throw InputError("--chip", "applies to units", "say `tessera list units --chip CHIP`");
   if (list.markdown) {
     // The tables of the documentation are generated from here.
     if (!list.json.empty())
@@ -252,6 +261,7 @@ Verb add_list(CLI::App& program) {
   app->add_option("WHAT", list->topic,
                   "chips, models, ops, units (tensor-core arithmetic, for mma) or numbers (of the "
                   "report); all but numbers by default");
+  list->chip.add_to(*app);
   app->add_flag("--keys", list->keys, "With chips: every key of a chip instead");
   app->add_flag("--markdown", list->markdown,
                 "With numbers or chips --keys: the table of the documentation");

@@ -28,6 +28,7 @@ Verb add_trace(CLI::App& program);
 Verb add_mma(CLI::App& program);
 Verb add_validate(CLI::App& program);
 Verb add_precision(CLI::App& program);
+Verb add_vectors(CLI::App& program);
 
 /// A verb (or a verb of a verb) with its help; `footer` holds an example.
 CLI::App* add_verb(CLI::App& parent, const std::string& name, const std::string& description,

@@ -12,6 +12,14 @@ namespace {
 
 constexpr std::string_view blanks = " \t\r";
 
+/// The beginning of a word for an error message.
+std::string shown(std::string_view word) {
+  std::string text(word.substr(0, 20));
+  for (char& ch : text)
+    if (ch < ' ' || ch > '~') ch = '?';
+  return text;
+}
+
 std::uint32_t parse_word(std::string_view word, std::size_t index, const SourceLocation& where) {
   std::uint32_t value = 0;
   bool valid = word.size() == 8;
@@ -26,7 +34,7 @@ std::uint32_t parse_word(std::string_view word, std::size_t index, const SourceL
   }
   if (!valid)
     throw InputError(where, fmt::format("word {}", index + 1),
-                     fmt::format("'{}' is not an FP32 bit pattern", word.substr(0, 20)),
+                     fmt::format("'{}' is not an FP32 bit pattern", shown(word)),
                      "give 8 hexadecimal digits, as 3f800000 for 1");
   return value;
 }
@@ -100,9 +108,7 @@ std::string row_text(const MmaRow& row, RowKind kind) {
 
 MmaSummary run_mma(std::istream& in, std::ostream& out, const MmaOptions& options) {
   validate(options.unit);
-  if (options.accumulator == Accumulator::fp16 && !options.unit.fp16_accumulator)
-    throw InputError("--out", fmt::format("{} has no FP16 accumulator", options.unit.name),
-                     "give f32");
+  require_accumulator(options.unit, options.accumulator);
   MmaSummary summary;
   std::string line;
   for (std::int64_t number = 1; std::getline(in, line); ++number) {

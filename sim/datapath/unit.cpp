@@ -181,6 +181,11 @@ void validate(const Unit& unit) {
   if (unit.floor_fp16 != Unit::no_floor) require_range("floor_fp16", unit.floor_fp16, -300, 0);
 }
 
+void require_accumulator(const Unit& unit, Accumulator accumulator) {
+  if (accumulator == Accumulator::fp16 && !unit.fp16_accumulator)
+    throw InputError("--out", fmt::format("{} has no FP16 accumulator", unit.name), "give f32");
+}
+
 std::uint32_t dot_add(const Unit& unit, Accumulator accumulator, const std::uint32_t* a,
                       const std::uint32_t* b, std::uint32_t c, int product_exponent) {
   const bool fp16 = accumulator == Accumulator::fp16;

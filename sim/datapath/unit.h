@@ -47,6 +47,8 @@ const Unit& find_unit(std::string_view name);
 /// output_fraction_bits 1..23, output rounding nearest_even or toward_zero, floors no_floor or
 /// -300..0.
 void validate(const Unit& unit);
+/// Throws InputError if `unit` has no such accumulator.
+void require_accumulator(const Unit& unit, Accumulator accumulator);
 
 /// FP32 patterns of the NaN that a unit returns.
 constexpr std::uint32_t canonical_nan_fp32 = 0x7FFFFFFF;

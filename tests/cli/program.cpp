@@ -58,7 +58,7 @@ Program::Program(const std::vector<std::string>& arguments, const ProgramOptions
     const int file = options.standard_output.empty()
                          ? out[1]
                          : open(options.standard_output.c_str(), O_WRONLY | O_CLOEXEC);
-    dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
+    dup2(open(options.standard_input.c_str(), O_RDONLY), STDIN_FILENO);
     dup2(file, STDOUT_FILENO);
     dup2(err[1], STDERR_FILENO);
     setenv("TESSERA_DATA", options.data.c_str(), 1);
@@ -109,7 +109,9 @@ Outcome Program::finish() {
   return outcome;
 }
 
-Outcome run(const std::vector<std::string>& arguments) { return Program(arguments).finish(); }
+Outcome run(const std::vector<std::string>& arguments, const ProgramOptions& options) {
+  return Program(arguments, options).finish();
+}
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;

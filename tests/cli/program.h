@@ -33,8 +33,9 @@ struct Outcome {
 };
 
 struct ProgramOptions {
-  std::string data = TESSERA_SOURCE_DIR;  ///< $TESSERA_DATA
-  std::string standard_output;            ///< a file to write to instead of being captured
+  std::string data = TESSERA_SOURCE_DIR;     ///< $TESSERA_DATA
+  std::string standard_output;               ///< a file to write to instead of being captured
+  std::string standard_input = "/dev/null";  ///< a file to read
 };
 
 /// A running tessera without a terminal, by default with the source tree's chips and models.
@@ -55,7 +56,8 @@ class Program {
 };
 
 /// Runs it to its end.
-Outcome run(const std::vector<std::string>& arguments);
+Outcome run(const std::vector<std::string>& arguments,
+            const ProgramOptions& options = ProgramOptions());
 
 bool contains(const std::string& text, const std::string& part);
 

@@ -39,6 +39,8 @@ TEST_CASE("every verb has a help with an example") {
                                                        {"precision", "gemm"},
                                                        {"precision", "accumulation"},
                                                        {"precision", "attention"},
+                                                       {"mma"},
+                                                       {"vectors"},
                                                        {"trace"},
                                                        {"trace", "check"},
                                                        {"trace", "stat"},

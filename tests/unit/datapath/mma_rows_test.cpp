@@ -99,6 +99,8 @@ TEST_CASE("a wrong row is refused with its line and what would be right") {
   CHECK_THAT(error("v100.fp16", f32, repeated("3f800000", 11)), Catch::Contains("11 words"));
   CHECK_THAT(error("v100.fp16", f32, repeated("3f80000", 9)), Catch::Contains("8 hexadecimal"));
   CHECK_THAT(error("v100.fp16", f32, repeated("3f80000g", 9)), Catch::Contains("'3f80000g'"));
+  CHECK_THAT(error("v100.fp16", f32, std::string("\0\x1b[2J\xff", 6)),
+             Catch::Contains("word 1: '??[2J?' is not an FP32 bit pattern"));
   CHECK_THAT(error("v100.fp16", f32, repeated("3f800001", 9)),
              Catch::Contains("a[0]: 3f800001 (1) is not a value of fp16") &&
                  Catch::Contains("the nearest is 3f800000"));
