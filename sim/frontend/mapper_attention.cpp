@@ -74,13 +74,15 @@ Estimate estimate_attention(const SectionBuilder& section, const AttentionProble
   // A single buffer is refilled only when its tile has been multiplied.
   if (t.stages == 1) step += rates.l2_latency / together;
 
-  // Steps of a tile, on average and at most.
+  // Steps of a tile: on average, of the longest, and of the shortest.
   double steps = static_cast<double>(s.split_tiles);
   double most = steps;
+  double least = steps;
   if (p.causal && s.q_tiles > 1) {
     const double seen = static_cast<double>(attention_pairs(p.q_len, p.kv_len, true, p.window)) /
                         static_cast<double>(p.q_len);
     steps = std::min(most, seen / kv + static_cast<double>(s.block_rows) / (2 * kv) + 0.5);
+    least = std::min(most, static_cast<double>(p.past() + s.block_rows) / kv + 0.5);
     if (p.window > 0) {
       most = std::min(most, static_cast<double>(p.window + s.block_rows) / kv + 1);
     }
@@ -89,11 +91,18 @@ Estimate estimate_attention(const SectionBuilder& section, const AttentionProble
   const double tile = steps * step + overhead;
   double core_time = per_core * tile;
   if (!t.persistent) {
-    // Blocks go to whichever core is free; the last ones end unevenly.
+    // Blocks go to whichever core is free, the longest first: what ends unevenly is the shortest.
     core_time = std::max(core_time * units / (per_core * active), units / active * tile) +
-                (per_core > 1 ? 0.5 * most * step : 0) +
+                (per_core > 1 ? 0.5 * std::min(least, most) * step : 0) +
                 per_core * rates.hbm_latency / together / 2;
-    core_time = std::max(core_time, most * step + overhead);
+    // One core begins with the longest block and the longest of each further round of places, and
+    // the longest goes on at its own pace once those beside it have ended.
+    double first = 0;
+    for (double place = 0; place < together; ++place) {
+      first += most - (most - std::min(least, most)) * place * rates.cores / units;
+    }
+    core_time = std::max({core_time, first * step + overhead * together,
+                          most * std::max(step, chain) + overhead * together});
   }
 
   Estimate estimate;
@@ -159,6 +168,12 @@ AttentionTiling choose_attention(const SectionBuilder& section, const AttentionP
             t.stages = stages;
             t.resident = resident;
             t.persistent = !p.causal || packed > 0 || p.q_len <= consumers * 64;
+            if (!t.persistent && resident < 4) {
+              // Cores take as many blocks as they can hold.
+              AttentionTiling more = t;
+              ++more.resident;
+              if (fits(section, p, more)) continue;
+            }
             if (!consider(t)) break;
             const AttentionShape shape(section, p, t);
             if (shape.q_tiles > 1) continue;

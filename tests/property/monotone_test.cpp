@@ -141,6 +141,23 @@ TEST_CASE("a causal mask makes attention of several waves faster") {
   }
 }
 
+TEST_CASE("a causal mask never slows attention of a single wave") {
+  const ChipConfig on = chip("h100-sxm");
+  Draw draw(10);
+  for (int i = 0; i < case_count(12); ++i) {
+    const std::int64_t length = draw.size(256, 2048), heads = draw.uniform(1, 16);
+    const std::int64_t head_dim = draw.pick({64, 128, 256});
+    const auto masked = [&](int causal) {
+      return time_us(fmt::format("attention batch=1 q_len={} kv_len={} heads={} kv_heads={} "
+                                 "head_dim={} causal={}",
+                                 length, length, heads, heads, head_dim, causal),
+                     on);
+    };
+    INFO("length " << length << ", heads " << heads << ", head_dim " << head_dim);
+    CHECK(masked(1) < 1.03 * masked(0));
+  }
+}
+
 TEST_CASE("eight times the rows of a row-wise operation take longer") {
   const ChipConfig on = chip("h100-sxm");
   for (const char* op :
