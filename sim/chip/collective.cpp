@@ -17,7 +17,8 @@ Cycles collective_time(const Collective& collective, const ChipConfig& chip) {
     moved = size;
   }
   const double us = steps * chip.link.latency_us + moved / (chip.link.bandwidth_gbps * 1e3);
-  return Cycles(static_cast<std::int64_t>(std::ceil(us * chip.clock.core_mhz)));
+  // More than any simulation may last is as good as 2^62.
+  return Cycles(static_cast<std::int64_t>(std::fmin(std::ceil(us * chip.clock.core_mhz), 0x1p62)));
 }
 
 }  // namespace tessera

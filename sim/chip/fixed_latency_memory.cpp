@@ -20,9 +20,10 @@ FixedLatencyMemory::FixedLatencyMemory(sc_core::sc_module_name name, const HbmCo
 
 void FixedLatencyMemory::transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   const Picoseconds now = ClockDomain::from_sc_time(sc_core::sc_time_stamp() + delay);
-  free_scaled_ = std::max(free_scaled_, now.value << scale_bits) +
+  free_scaled_ = std::max(free_scaled_, Wide{now.value} << scale_bits) +
                  static_cast<std::int64_t>(payload.get_data_length()) * scaled_per_byte_;
-  const Picoseconds done = Picoseconds(free_scaled_ >> scale_bits) + latency_;
+  const Picoseconds done =
+      Picoseconds(static_cast<std::int64_t>(free_scaled_ >> scale_bits)) + latency_;
   delay += ClockDomain::to_sc_time(done - now);
   payload.set_response_status(tlm::TLM_OK_RESPONSE);
 }

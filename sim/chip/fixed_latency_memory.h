@@ -22,9 +22,11 @@ class FixedLatencyMemory : public sc_core::sc_module {
  private:
   void transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
 
+  __extension__ using Wide = __int128;
+
   Picoseconds latency_;
   std::int64_t scaled_per_byte_;  // ps * 2^16
-  std::int64_t free_scaled_ = 0;  // ps * 2^16
+  Wide free_scaled_ = 0;          // ps * 2^16
 };
 
 }  // namespace tessera

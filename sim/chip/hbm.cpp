@@ -23,11 +23,13 @@ std::int64_t turn_of(std::int64_t round, std::int64_t channels) {
 }  // namespace
 
 Hbm::Hbm(sc_core::sc_module_name name, const HbmConfig& config)
-    : sc_module(name), socket("socket"), interleave_(config.interleave_bytes) {
-  const HbmTiming timing(config);
+    : sc_module(name),
+      socket("socket"),
+      interleave_(config.interleave_bytes),
+      timing_(std::make_shared<HbmTiming>(config)) {
   const int count = config.stacks * config.pseudo_channels_per_stack;
   channels_.reserve(static_cast<std::size_t>(count));
-  for (int i = 0; i < count; ++i) channels_.emplace_back(timing, i, count);
+  for (int i = 0; i < count; ++i) channels_.emplace_back(timing_, i, count);
   socket.register_b_transport(this, &Hbm::transport);
 }
 
@@ -45,18 +47,19 @@ void Hbm::transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) 
   std::int64_t offset = address % interleave_;
   std::int64_t round = address / interleave_ / channels, place = address / interleave_ % channels;
   std::int64_t channel = (place + turn_of(round, channels)) % channels;
+  HbmPlace at = timing_->place_of(round * interleave_ + offset);
   const bool write = payload.is_write();
   Picoseconds done = now;
   while (left > 0) {
     const std::int64_t size = std::min(left, interleave_ - offset);
     HbmChannel& target = channels_[static_cast<std::size_t>(channel)];
-    const std::int64_t local = round * interleave_ + offset;
-    done = std::max(done, write ? target.write(now, local, size) : target.read(now, local, size));
+    done = std::max(done, write ? target.write(now, at, size) : target.read(now, at, size));
     left -= size;
     offset = 0;
     if (++place == channels) {
       place = 0;
       channel = turn_of(++round, channels);
+      at = timing_->place_of(round * interleave_);  // the same in all channels
     } else if (++channel == channels) {
       channel = 0;
     }

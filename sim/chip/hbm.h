@@ -2,6 +2,7 @@
 
 #include <tlm_utils/simple_target_socket.h>
 
+#include <memory>
 #include <systemc>
 #include <tlm>
 #include <vector>
@@ -30,6 +31,7 @@ class Hbm : public sc_core::sc_module {
   void transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
 
   std::int64_t interleave_;
+  std::shared_ptr<const HbmTiming> timing_;
   std::vector<HbmChannel> channels_;
 };
 

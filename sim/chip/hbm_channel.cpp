@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace tessera {
 namespace {
@@ -45,114 +46,113 @@ HbmTiming::HbmTiming(const HbmConfig& c)
       page_shift(log2_of(c.row_bytes / c.interleave_bytes)),
       bank_shift(log2_of(c.banks / c.bank_groups)) {}
 
-HbmChannel::HbmChannel(const HbmTiming& timing, int index, int channels)
-    : timing_(timing),
-      window_(timing.refi.value * (index + 1) / channels - timing.refi.value),
+HbmPlace HbmTiming::place_of(std::int64_t address) const {
+  const std::int64_t chunk = address >> chunk_shift;
+  const std::int64_t group = chunk & ((1LL << group_shift) - 1);
+  const std::int64_t page = chunk >> group_shift >> page_shift;
+  const std::int64_t row = page >> bank_shift;
+  // The row turns the order of banks, so that strides of whole rounds do not meet in one bank.
+  const std::int64_t bank = (page + row) & ((1LL << bank_shift) - 1);
+  return {static_cast<std::size_t>((bank << group_shift) + group), row};
+}
+
+HbmChannel::HbmChannel(std::shared_ptr<const HbmTiming> timing, int index, int channels)
+    : timing_(std::move(timing)),
+      window_(timing_->refi.value * (index + 1) / channels - timing_->refi.value),
       calm_begin_(window_),
-      calm_end_(timing.refi.value > 0 ? window_ + timing.refi
-                                      : Picoseconds(std::numeric_limits<std::int64_t>::max())),
-      banks_(static_cast<std::size_t>(timing.banks)),
-      group_free_(static_cast<std::size_t>(timing.bank_groups)) {}
+      calm_end_(timing_->refi.value > 0 ? window_ + timing_->refi
+                                        : Picoseconds(std::numeric_limits<std::int64_t>::max())),
+      banks_(static_cast<std::size_t>(timing_->banks)),
+      group_free_(static_cast<std::size_t>(timing_->bank_groups)) {}
 
 HbmChannel::Refreshed HbmChannel::find_refresh(Picoseconds when) {
-  if (timing_.refi.value <= 0) return {when, 0};
+  if (timing_->refi.value <= 0) return {when, 0};
   Picoseconds inside = when - window_;
   std::int64_t epoch = epoch_;
-  if (inside.value < 0 || inside >= timing_.refi) {
-    const std::int64_t windows = inside.value >= 0 ? inside.value / timing_.refi.value
-                                                   : -ceil_div(-inside.value, timing_.refi.value);
-    inside -= timing_.refi * windows;
+  if (inside.value < 0 || inside >= timing_->refi) {
+    const std::int64_t windows = inside.value >= 0 ? inside.value / timing_->refi.value
+                                                   : -ceil_div(-inside.value, timing_->refi.value);
+    inside -= timing_->refi * windows;
     epoch += windows;
     if (windows > 0) {
-      window_ += timing_.refi * windows;
+      window_ += timing_->refi * windows;
       epoch_ = epoch;
-      calm_begin_ = window_ + timing_.rfc;
-      calm_end_ = window_ + timing_.refi;
+      calm_begin_ = window_ + timing_->rfc;
+      calm_end_ = window_ + timing_->refi;
     }
   }
   // Interval 0 ends with the first refresh; nothing is blocked in it.
-  return {epoch > 0 && inside < timing_.rfc ? when + timing_.rfc - inside : when, epoch};
+  return {epoch > 0 && inside < timing_->rfc ? when + timing_->rfc - inside : when, epoch};
 }
 
-HbmChannel::Opened HbmChannel::open(Picoseconds now, Bank& bank, std::int64_t row) {
+inline HbmChannel::Opened HbmChannel::open(Picoseconds now, Bank& bank, std::int64_t row) {
   // The command issues when its turn on the bus comes near, not when it was asked for.
   const std::int64_t epoch = refreshed(std::max(now, bus_free_)).epoch;
   const bool same_epoch = bank.epoch >= epoch;
   if (bank.row == row && same_epoch) {
     ++counters_.row_hits;
-    return {std::max(now, bank.activated + timing_.rcd), false};
+    return {std::max(now, bank.activated + timing_->rcd), false};
   }
   ++counters_.row_misses;
   const Picoseconds slot = refreshed(std::max(now, activate_free_)).when;
-  activate_free_ = slot + timing_.rrd;
-  Picoseconds activate = std::max(slot, bank.activated + timing_.ras + timing_.rp);
+  activate_free_ = slot + timing_->rrd;
+  Picoseconds activate = std::max(slot, bank.activated + timing_->ras + timing_->rp);
   if (bank.row >= 0 && same_epoch) {
     const Picoseconds precharge =
-        std::max({now, bank.activated + timing_.ras, bank.last_read + timing_.rtp,
-                  bank.written + timing_.wr});
-    activate = std::max(activate, precharge + timing_.rp);
+        std::max({now, bank.activated + timing_->ras, bank.last_read + timing_->rtp,
+                  bank.written + timing_->wr});
+    activate = std::max(activate, precharge + timing_->rp);
   }
   const Refreshed allowed = refreshed(activate);
   bank.row = row;
   bank.epoch = std::max(allowed.epoch, epoch);
   bank.activated = allowed.when;
-  return {allowed.when + timing_.rcd, true};
+  return {allowed.when + timing_->rcd, true};
 }
 
-HbmChannel::Place HbmChannel::place_of(std::int64_t address) const {
-  const std::int64_t chunk = address >> timing_.chunk_shift;
-  const std::int64_t group = chunk & ((1LL << timing_.group_shift) - 1);
-  const std::int64_t page = chunk >> timing_.group_shift >> timing_.page_shift;
-  const std::int64_t row = page >> timing_.bank_shift;
-  // The row turns the order of banks, so that strides of whole rounds do not meet in one bank.
-  const std::int64_t bank = (page + row) & ((1LL << timing_.bank_shift) - 1);
-  return {static_cast<std::size_t>((bank << timing_.group_shift) + group), row};
-}
-
-Picoseconds HbmChannel::read(Picoseconds now, std::int64_t address, std::int64_t size) {
-  const Place place = place_of(address);
+Picoseconds HbmChannel::read(Picoseconds now, HbmPlace place, std::int64_t size) {
   Bank& bank = banks_[place.bank];
-  Picoseconds& group_free = group_free_[place.bank & ((std::size_t{1} << timing_.group_shift) - 1)];
-  const Picoseconds occupied = timing_.transfer(size);
+  Picoseconds& group_free =
+      group_free_[place.bank & ((std::size_t{1} << timing_->group_shift) - 1)];
+  const Picoseconds occupied = timing_->transfer(size);
   const Picoseconds start = refreshed(now).when;
   const Opened opened = open(start, bank, place.row);
   const Picoseconds group_slot = group_free > start ? refreshed(group_free).when : start;
   group_free = group_slot +
-               Picoseconds((occupied.value * timing_.long_burst_scaled) >> HbmTiming::scale_bits);
+               Picoseconds((occupied.value * timing_->long_burst_scaled) >> HbmTiming::scale_bits);
   const Picoseconds column = refreshed(std::max(opened.ready, group_slot)).when;
   // The earliest this request's data could follow on an idle device; a bank conflict of its own
   // delays it but not the bus.
-  const Picoseconds soonest = start + (opened.missed ? timing_.rcd : Picoseconds(0)) + timing_.cl;
+  const Picoseconds soonest = start + (opened.missed ? timing_->rcd : Picoseconds(0)) + timing_->cl;
   if (writing_) {  // from the end of write data to the read's command, and its data tCL later
-    bus_free_ += timing_.wtr + timing_.cl;
+    bus_free_ += timing_->wtr + timing_->cl;
     writing_ = false;
   }
   bus_free_ = refreshed(std::max(soonest, bus_free_)).when + occupied;
-  bank.last_read = column + occupied - timing_.burst;
+  bank.last_read = column + occupied - timing_->burst;
   counters_.read_bytes += size;
-  return std::max(bus_free_, column + timing_.cl + occupied);
+  return std::max(bus_free_, column + timing_->cl + occupied);
 }
 
-Picoseconds HbmChannel::write(Picoseconds now, std::int64_t address, std::int64_t size) {
+Picoseconds HbmChannel::write(Picoseconds now, HbmPlace place, std::int64_t size) {
   waiting_bytes_ += size;
   counters_.write_bytes += size;
   if (waiting_bytes_ >= write_batch_bytes) {
-    const Picoseconds turned = writing_ ? bus_free_ : bus_free_ + timing_.rtw;
-    const Refreshed start = refreshed(std::max(now + timing_.cwl, turned));
-    Picoseconds written = start.when + timing_.transfer(waiting_bytes_);
+    const Picoseconds turned = writing_ ? bus_free_ : bus_free_ + timing_->rtw;
+    const Refreshed start = refreshed(std::max(now + timing_->cwl, turned));
+    Picoseconds written = start.when + timing_->transfer(waiting_bytes_);
     // A refresh that falls into the batch holds up the rest of it.
-    written += timing_.rfc * (refreshed(written - Picoseconds(1)).epoch - start.epoch);
+    written += timing_->rfc * (refreshed(written - Picoseconds(1)).epoch - start.epoch);
     bus_free_ = written;
     writing_ = true;
     // The batch's last bank is left open on its row, in write recovery.
-    const Place place = place_of(address);
     Bank& bank = banks_[place.bank];
     bank.row = place.row;
     bank.epoch = start.epoch;
     bank.written = written;
     waiting_bytes_ = 0;
   }
-  return now + timing_.cwl;
+  return now + timing_->cwl;
 }
 
 }  // namespace tessera

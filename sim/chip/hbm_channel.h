@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "sim/base/units.h"
@@ -8,9 +9,18 @@
 
 namespace tessera {
 
-/// Timing of one pseudo-channel in picoseconds, from the keys of HbmConfig.
+/// Where a pseudo-channel keeps an address.
+struct HbmPlace {
+  std::size_t bank;
+  std::int64_t row;
+};
+
+/// Timing and geometry of one pseudo-channel, times in picoseconds, from the keys of HbmConfig.
 struct HbmTiming {
   explicit HbmTiming(const HbmConfig& config);
+
+  /// The place of a channel-local address.
+  HbmPlace place_of(std::int64_t address) const;
 
   /// Time of `size` bytes on the data bus, whole bursts, rounded once.
   Picoseconds transfer(std::int64_t size) const {
@@ -53,13 +63,21 @@ struct HbmTiming {
 /// once per batch.
 class HbmChannel {
  public:
-  /// `index` staggers the refresh of channels over tREFI / channels.
-  HbmChannel(const HbmTiming& timing, int index, int channels);
+  /// All channels of a device share one `timing`. `index` staggers the refresh of channels over
+  /// tREFI / channels.
+  HbmChannel(std::shared_ptr<const HbmTiming> timing, int index, int channels);
 
-  /// Reads `size` bytes within one row at channel-local `address`; returns when the last is there.
-  Picoseconds read(Picoseconds now, std::int64_t address, std::int64_t size);
+  /// Reads `size` bytes within one row at `place`; returns when the last is there.
+  Picoseconds read(Picoseconds now, HbmPlace place, std::int64_t size);
   /// Posts a write; returns when the controller has accepted it.
-  Picoseconds write(Picoseconds now, std::int64_t address, std::int64_t size);
+  Picoseconds write(Picoseconds now, HbmPlace place, std::int64_t size);
+  /// The same at a channel-local address.
+  Picoseconds read(Picoseconds now, std::int64_t address, std::int64_t size) {
+    return read(now, timing_->place_of(address), size);
+  }
+  Picoseconds write(Picoseconds now, std::int64_t address, std::int64_t size) {
+    return write(now, timing_->place_of(address), size);
+  }
 
   struct Counters {
     std::int64_t row_hits = 0, row_misses = 0, read_bytes = 0, write_bytes = 0;
@@ -77,11 +95,6 @@ class HbmChannel {
     Picoseconds activated{-1'000'000'000'000}, last_read{-1'000'000'000'000};
     Picoseconds written{-1'000'000'000'000};  // end of its last write's data
   };
-  struct Place {
-    std::size_t bank;
-    std::int64_t row;
-  };
-  Place place_of(std::int64_t address) const;
   struct Refreshed {
     Picoseconds when;    // not during a refresh
     std::int64_t epoch;  // refreshes before it
@@ -98,7 +111,7 @@ class HbmChannel {
   };
   Opened open(Picoseconds now, Bank& bank, std::int64_t row);
 
-  HbmTiming timing_;
+  std::shared_ptr<const HbmTiming> timing_;
   Picoseconds window_;                 // start of the refresh interval the latest request fell in
   Picoseconds calm_begin_, calm_end_;  // of that interval, the part without refresh
   std::int64_t epoch_ = 0;             // its number; 0: before the first refresh

@@ -54,7 +54,7 @@ std::vector<Boxes> boxes_of(const Section& section) {
 
 /// log2 of the rows of the segments in which `boxes` touch the fewest segments per line moved; of
 /// equals the tallest.
-int best_row_shift(const Boxes& boxes, const Tensor& tensor, int line_bytes) {
+int best_row_shift(const Boxes& boxes, const Tensor& tensor, std::int64_t line_bytes) {
   int tallest = 0;
   while (tallest < segment_shift && (1LL << tallest) < tensor.rows) ++tallest;
   int best = tallest;
@@ -82,6 +82,7 @@ int best_row_shift(const Boxes& boxes, const Tensor& tensor, int line_bytes) {
 L2::L2(const ChipConfig& chip, MemoryPort& memory)
     : memory_(memory),
       line_bytes_(chip.l2.line_bytes),
+      segment_bytes_(lines_per_segment * line_bytes_),
       near_latency_(chip.l2.near_latency_cycles),
       far_latency_(chip.l2.far_latency_cycles),
       to_memory_((chip.l2.near_latency_cycles + chip.hbm.controller_latency_cycles) / 2),
@@ -131,11 +132,13 @@ void L2::attach(const Section& section) {
     if (!tensors[i].warm) continue;
     visit(tensors_[i], 0, 0, tensors[i].rows, tensors[i].cols,
           [&](std::int64_t index, LineMask lines, std::int64_t count) {
-            TensorMap& map = tensors_[i];
-            const int p = home(map.address + index * lines_per_segment * line_bytes_);
-            Segment& segment = install(Cycles(0), p, static_cast<int>(i), map, index);
+            TensorMap& map = use(static_cast<int>(i));
+            const int p = home(address_of(map, index));
+            std::int32_t& place = places(map, index)[p];
+            Segment& segment = install(partitions_[static_cast<std::size_t>(p)], place,
+                                       static_cast<int>(i), index);
             segment.valid = segment.dirty = lines;
-            add_lines(Cycles(0), p, slot_of(map, p, index), count);
+            add_lines(Cycles(0), p, place, count);
           });
   }
   attaching_ = false;
@@ -150,23 +153,25 @@ void L2::visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::in
   // Elements per line is a power of two: formats are 8, 16 or 32 bits wide, lines 2^i bytes.
   const std::int64_t first_line = col >> map.line_shift;
   const std::int64_t end_line = ((col_end - 1) >> map.line_shift) + 1;
-  const std::int64_t height = 1LL << map.row_shift;
+  const int height = 1 << map.row_shift;
   const int wide_shift = segment_shift - map.row_shift;
   for (std::int64_t r = row; r < row_end;) {
     const std::int64_t band = r >> map.row_shift;
     const std::int64_t band_end = std::min(row_end, (band + 1) << map.row_shift);
     const int first_row = static_cast<int>(r - (band << map.row_shift));
     const int row_count = static_cast<int>(band_end - r);
+    const bool whole_height = row_count == height;
     for (std::int64_t line = first_line; line < end_line;) {
       const std::int64_t column = line >> wide_shift;
       const std::int64_t column_end = std::min(end_line, (column + 1) << wide_shift);
       // Bit of a line: column within the segment * height + row within the segment.
-      LineMask lines = 0;
-      for (std::int64_t l = line; l < column_end; ++l) {
-        const int offset = static_cast<int>((l - (column << wide_shift)) * height);
-        lines |= mask_of(offset + first_row, row_count);
+      const int first = static_cast<int>((line - (column << wide_shift)) << map.row_shift);
+      const int count = static_cast<int>(column_end - line) * row_count;
+      LineMask lines = mask_of(first + first_row, whole_height ? count : row_count);
+      if (!whole_height) {
+        for (std::int64_t l = line + 1; l < column_end; ++l) lines |= lines << height;
       }
-      each(band * map.segments_per_row + column, lines, (column_end - line) * row_count);
+      each(band * map.segments_per_row + column, lines, std::int64_t{count});
       line = column_end;
     }
     r = band_end;
@@ -179,18 +184,12 @@ int L2::home(std::int64_t address) const {
   return static_cast<int>((upper * partitions_.size()) >> 32);
 }
 
-std::int32_t& L2::slot_of(TensorMap& map, int partition, std::int64_t index) {
-  const std::size_t partitions = partitions_.size();
-  if (map.slots.empty()) map.slots.assign(static_cast<std::size_t>(map.segments) * partitions, -1);
-  return map
-      .slots[static_cast<std::size_t>(index) * partitions + static_cast<std::size_t>(partition)];
-}
-
-L2::Segment* L2::find(int partition, TensorMap& map, std::int64_t index) {
-  const std::int32_t slot = slot_of(map, partition, index);
-  return slot < 0 ? nullptr
-                  : &partitions_[static_cast<std::size_t>(partition)]
-                         .segments[static_cast<std::size_t>(slot)];
+L2::TensorMap& L2::use(int tensor) {
+  TensorMap& map = tensors_[static_cast<std::size_t>(tensor)];
+  if (map.slots.empty()) {
+    map.slots.assign(static_cast<std::size_t>(map.segments) * partitions_.size(), -1);
+  }
+  return map;
 }
 
 void L2::unlink(Partition& p, std::int32_t slot) {
@@ -199,11 +198,8 @@ void L2::unlink(Partition& p, std::int32_t slot) {
   (s.older >= 0 ? p.segments[static_cast<std::size_t>(s.older)].newer : p.oldest) = s.newer;
 }
 
-void L2::touch(Partition& p, std::int32_t slot) {
+void L2::link_newest(Partition& p, std::int32_t slot) {
   Segment& s = p.segments[static_cast<std::size_t>(slot)];
-  const bool listed = s.newer >= 0 || s.older >= 0 || p.oldest == slot;
-  if (listed && p.touches - s.touched < recent_touches_) return;
-  if (listed) unlink(p, slot);
   s.touched = p.touches++;
   s.newer = -1;
   s.older = p.newest;
@@ -212,48 +208,48 @@ void L2::touch(Partition& p, std::int32_t slot) {
   if (p.oldest < 0) p.oldest = slot;
 }
 
-L2::Segment& L2::install(Cycles, int partition, int tensor, TensorMap& map, std::int64_t index) {
-  Partition& p = partitions_[static_cast<std::size_t>(partition)];
-  std::int32_t& slot = slot_of(map, partition, index);
-  if (slot < 0) {
+L2::Segment& L2::install(Partition& p, std::int32_t& place, int tensor, std::int64_t index) {
+  if (place >= 0) {
+    touch(p, place);
+  } else {
     if (p.free.empty()) {
-      slot = static_cast<std::int32_t>(p.segments.size());
+      place = static_cast<std::int32_t>(p.segments.size());
       p.segments.emplace_back();
     } else {
-      slot = p.free.back();
+      place = p.free.back();
       p.free.pop_back();
     }
-    Segment& s = p.segments[static_cast<std::size_t>(slot)];
+    Segment& s = p.segments[static_cast<std::size_t>(place)];
     s = Segment{};
-    s.address = map.address + index * lines_per_segment * line_bytes_;
     s.map = tensor;
     s.index = static_cast<std::int32_t>(index);
+    link_newest(p, place);
   }
-  touch(p, slot);
-  return p.segments[static_cast<std::size_t>(slot)];
+  return p.segments[static_cast<std::size_t>(place)];
 }
 
 void L2::evict(Cycles now, int partition, std::int32_t slot) {
   Partition& p = partitions_[static_cast<std::size_t>(partition)];
   Segment& s = p.segments[static_cast<std::size_t>(slot)];
+  TensorMap& map = tensors_[static_cast<std::size_t>(s.map)];
   if (s.dirty != 0 && !attaching_) {
-    const std::int64_t bytes = static_cast<std::int64_t>(popcount(s.dirty)) * line_bytes_;
-    memory_.write(now + to_memory_, s.address, bytes);
+    const std::int64_t bytes = popcount(s.dirty) * line_bytes_;
+    memory_.write(now + to_memory_, address_of(map, s.index), bytes);
     counters_.hbm_write_bytes += bytes;
   }
   p.lines -= popcount(s.valid);
-  slot_of(tensors_[static_cast<std::size_t>(s.map)], partition, s.index) = -1;
+  places(map, s.index)[partition] = -1;
   unlink(p, slot);
   p.free.push_back(slot);
 }
 
-void L2::drop_copies(int home_partition, TensorMap& map, std::int64_t index, LineMask lines) {
+void L2::drop_copies(int home_partition, const std::int32_t* places, LineMask lines) {
   for (int other = 0; other < static_cast<int>(partitions_.size()); ++other) {
-    if (other == home_partition) continue;
-    if (Segment* copy = find(other, map, index)) {
-      partitions_[static_cast<std::size_t>(other)].lines -= popcount(copy->valid & lines);
-      copy->valid &= ~lines;
-    }
+    if (other == home_partition || places[other] < 0) continue;
+    Partition& p = partitions_[static_cast<std::size_t>(other)];
+    Segment& copy = p.segments[static_cast<std::size_t>(places[other])];
+    p.lines -= popcount(copy.valid & lines);
+    copy.valid &= ~lines;
   }
 }
 
@@ -263,79 +259,81 @@ void L2::add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t ad
   while (p.lines > capacity_lines_ && p.oldest != keep) evict(now, partition, p.oldest);
 }
 
-void L2::read_segment(Cycles now, int core, int tensor, std::int64_t index, LineMask lines,
-                      std::int64_t count, L2Answer& answer, Cycles& from_l2, Cycles& from_hbm) {
-  TensorMap& map = tensors_[static_cast<std::size_t>(tensor)];
-  const std::int64_t address = map.address + index * lines_per_segment * line_bytes_;
+void L2::read_segment(Request& request, std::int64_t index, LineMask lines, std::int64_t count) {
+  const Cycles now = request.now;
+  TensorMap& map = tensors_[static_cast<std::size_t>(request.tensor)];
+  const std::int64_t address = address_of(map, index);
+  std::int32_t* const place = places(map, index);
   const int home_partition = home(address);
-  const int near_partition = near(core);
+  const int near_partition = near(request.core);
+  Partition& home_part = partitions_[static_cast<std::size_t>(home_partition)];
+  Partition& near_part = partitions_[static_cast<std::size_t>(near_partition)];
   const std::int64_t bytes = count * line_bytes_;
-  answer.bytes += bytes;
-  counters_.read_bytes += bytes;
+  request.bytes += bytes;
   const auto count_of = [&](LineMask part) -> std::int64_t {
     return part == lines ? count : part == 0 ? 0 : popcount(part);
   };
-
+  // Takes the lines that `p` has off the missing ones.
   LineMask missing = lines;
+  const auto found_in = [&](Partition& p, std::int32_t slot, Cycles& ready) {
+    if (slot < 0) return;
+    const Segment& segment = p.segments[static_cast<std::size_t>(slot)];
+    if ((segment.valid & missing) == 0) return;
+    missing &= ~segment.valid;
+    ready = std::max(ready, segment.ready);
+    touch(p, slot);
+  };
+
   // A copy in the near partition, home or not.
-  Partition& near_part = partitions_[static_cast<std::size_t>(near_partition)];
   Cycles done = near_part.read.book(now, bytes) + near_latency_;
-  Segment* segment = find(near_partition, map, index);
-  if (segment != nullptr && (segment->valid & lines) != 0) {
-    missing = lines & ~segment->valid;
-    if (from_hbm < segment->ready) from_hbm = segment->ready;
-    touch(near_part, slot_of(map, near_partition, index));
-  }
+  found_in(near_part, place[near_partition], request.from_hbm);
   Cycles fill_ready;
-  if (missing != 0 && home_partition != near_partition) {
-    Partition& home_part = partitions_[static_cast<std::size_t>(home_partition)];
-    Cycles passed = home_part.read.book(now, count_of(missing) * line_bytes_);
-    const Cycles link = near_part.link.book(now, count_of(missing) * line_bytes_);
-    if (passed < link) passed = link;
-    passed += far_latency_;
-    if (done < passed) done = passed;
-    Segment* far = find(home_partition, map, index);
-    if (far != nullptr && (far->valid & missing) != 0) {
-      missing &= ~far->valid;
-      fill_ready = far->ready;
-      touch(home_part, slot_of(map, home_partition, index));
+  if (missing != 0) {
+    if (home_partition != near_partition) {
+      const std::int64_t far_bytes = count_of(missing) * line_bytes_;
+      done = std::max(
+          done, std::max(home_part.read.book(now, far_bytes), near_part.link.book(now, far_bytes)) +
+                    far_latency_);
+      found_in(home_part, place[home_partition], fill_ready);
+    }
+    const std::int64_t miss_bytes = count_of(missing) * line_bytes_;
+    counters_.hit_bytes -= miss_bytes;
+    if (missing != 0) {
+      const Cycles filled =
+          memory_.read(now + to_memory_, address + first_line(missing) * line_bytes_, miss_bytes) +
+          to_memory_;
+      counters_.hbm_read_bytes += miss_bytes;
+      fill_ready = std::max(fill_ready, filled);
+      Segment& fresh = install(home_part, place[home_partition], request.tensor, index);
+      const std::int64_t added = count_of(missing & ~fresh.valid);
+      fresh.valid |= missing;
+      fresh.ready = std::max(fresh.ready, filled);
+      add_lines(now, home_partition, place[home_partition], added);
     }
   }
-  if (missing != 0) {
-    const std::int64_t miss_bytes = count_of(missing) * line_bytes_;
-    const int first = first_line(missing);
-    const Cycles filled =
-        memory_.read(now + to_memory_, address + first * line_bytes_, miss_bytes) + to_memory_;
-    counters_.hbm_read_bytes += miss_bytes;
-    if (fill_ready < filled) fill_ready = filled;
-    Segment& fresh = install(now, home_partition, tensor, map, index);
-    const std::int64_t added = count_of(missing & ~fresh.valid);
-    fresh.valid |= missing;
-    if (fresh.ready < filled) fresh.ready = filled;
-    add_lines(now, home_partition, slot_of(map, home_partition, index), added);
-  }
-  counters_.hit_bytes += bytes - count_of(missing) * line_bytes_;
+  counters_.hit_bytes += bytes;
   if (replicate_far_ && home_partition != near_partition) {
-    Segment& copy = install(now, near_partition, tensor, map, index);
+    Segment& copy = install(near_part, place[near_partition], request.tensor, index);
     const LineMask added = lines & ~copy.valid;
     if (added != 0) {
       copy.valid |= added;
-      if (copy.ready < fill_ready) copy.ready = fill_ready;
-      add_lines(now, near_partition, slot_of(map, near_partition, index), count_of(added));
+      copy.ready = std::max(copy.ready, fill_ready);
+      add_lines(now, near_partition, place[near_partition], count_of(added));
     }
   }
-  if (from_l2 < done) from_l2 = done;
-  if (from_hbm < fill_ready) from_hbm = fill_ready;
+  request.from_l2 = std::max(request.from_l2, done);
+  request.from_hbm = std::max(request.from_hbm, fill_ready);
 }
 
-L2Answer L2::finish(Cycles now, int core, std::int64_t bytes, Cycles from_l2, Cycles from_hbm) {
-  const Cycles port = read_ports_[static_cast<std::size_t>(core)].book(now, bytes) + near_latency_;
+L2Answer L2::finish(const Request& request) {
+  counters_.read_bytes += request.bytes;
+  const Cycles port = deliver(request.now, request.core, request.bytes);
   L2Answer answer;
-  answer.bytes = bytes;
-  answer.arrival = std::max({from_l2, from_hbm, port});
-  if (answer.arrival == from_hbm && from_hbm > from_l2) {
+  answer.bytes = request.bytes;
+  answer.arrival = std::max({request.from_l2, request.from_hbm, port});
+  if (answer.arrival == request.from_hbm && request.from_hbm > request.from_l2) {
     answer.cause = Cause::hbm;
-  } else if (answer.arrival == port && port > from_l2) {
+  } else if (answer.arrival == port && port > request.from_l2) {
     answer.cause = Cause::noc;
   }
   return answer;
@@ -343,48 +341,47 @@ L2Answer L2::finish(Cycles now, int core, std::int64_t bytes, Cycles from_l2, Cy
 
 L2Answer L2::read(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
                   std::int64_t rows, std::int64_t cols) {
-  const TensorMap& map = tensors_[static_cast<std::size_t>(tensor)];
-  L2Answer answer;
-  Cycles from_l2, from_hbm;
-  visit(map, row, col, rows, cols, [&](std::int64_t index, LineMask lines, std::int64_t count) {
-    read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
-  });
-  return finish(now, core, answer.bytes, from_l2, from_hbm);
+  Request request{now, core, tensor, 0, {}, {}};
+  visit(use(tensor), row, col, rows, cols,
+        [&](std::int64_t index, LineMask lines, std::int64_t count) {
+          read_segment(request, index, lines, count);
+        });
+  return finish(request);
 }
 
 L2Answer L2::gather(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
                     std::int64_t rows, std::int64_t cols) {
-  const TensorMap& map = tensors_[static_cast<std::size_t>(tensor)];
-  L2Answer answer;
-  Cycles from_l2, from_hbm;
+  const TensorMap& map = use(tensor);
+  Request request{now, core, tensor, 0, {}, {}};
   for (std::int64_t r = row; r < row + rows; ++r) {
     const auto place = static_cast<std::int64_t>(mix(static_cast<std::uint64_t>(r) + 1) %
                                                  static_cast<std::uint64_t>(map.rows));
     visit(map, place, col, 1, cols, [&](std::int64_t index, LineMask lines, std::int64_t count) {
-      read_segment(now, core, tensor, index, lines, count, answer, from_l2, from_hbm);
+      read_segment(request, index, lines, count);
     });
   }
-  return finish(now, core, answer.bytes, from_l2, from_hbm);
+  return finish(request);
 }
 
 L2Written L2::write(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
                     std::int64_t rows, std::int64_t cols, bool accumulate) {
-  TensorMap& map = tensors_[static_cast<std::size_t>(tensor)];
+  TensorMap& map = use(tensor);
   Cycles done;
   std::int64_t total = 0;
   const int near_partition = near(core);
   visit(map, row, col, rows, cols, [&](std::int64_t index, LineMask lines, std::int64_t count) {
     const std::int64_t bytes = count * line_bytes_;
-    const int p = home(map.address + index * lines_per_segment * line_bytes_);
+    const int p = home(address_of(map, index));
     Partition& part = partitions_[static_cast<std::size_t>(p)];
     Cycles end = part.write.book(now, accumulate ? 2 * bytes : bytes) + near_latency_;
     if (p != near_partition) end = std::max(end, part.link.book(now, bytes) + far_latency_);
-    if (replicate_far_) drop_copies(p, map, index, lines);
-    Segment& segment = install(now, p, tensor, map, index);
+    std::int32_t* const place = places(map, index);
+    if (replicate_far_) drop_copies(p, place, lines);
+    Segment& segment = install(part, place[p], tensor, index);
     const std::int64_t added = popcount(lines & ~segment.valid);
     segment.valid |= lines;
     segment.dirty |= lines;
-    add_lines(now, p, slot_of(map, p, index), added);
+    add_lines(now, p, place[p], added);
     done = std::max(done, end);
     total += bytes;
   });

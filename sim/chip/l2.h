@@ -74,9 +74,8 @@ class L2 {
   const Counters& counters() const { return counters_; }
 
  private:
-  struct Segment {
+  struct alignas(64) Segment {
     LineMask valid = 0, dirty = 0;
-    std::int64_t address = 0;
     Cycles ready;  // of the latest fill
     std::int32_t newer = -1, older = -1;
     std::uint32_t touched = 0;  // Partition::touches when it last moved to the front
@@ -102,27 +101,47 @@ class L2 {
     // [segment * partitions + partition] -> index in Partition::segments, -1; empty until used.
     std::vector<std::int32_t> slots;
   };
+  // A box on its way to a core.
+  struct Request {
+    Cycles now;
+    int core, tensor;
+    std::int64_t bytes = 0;    // so far
+    Cycles from_l2, from_hbm;  // when the last of them is there
+  };
   // Visits (segment index, line mask, number of lines) of a clipped box.
   template <class Visit>
   void visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::int64_t rows,
              std::int64_t cols, Visit&& each) const;
   int home(std::int64_t address) const;
   int near(int core) const { return near_[static_cast<std::size_t>(core)]; }
-  std::int32_t& slot_of(TensorMap& map, int partition, std::int64_t index);
-  Segment* find(int partition, TensorMap& map, std::int64_t index);
-  Segment& install(Cycles now, int partition, int tensor, TensorMap& map, std::int64_t index);
-  void drop_copies(int home_partition, TensorMap& map, std::int64_t index, LineMask lines);
+  // A tensor that is about to be touched.
+  TensorMap& use(int tensor);
+  std::int64_t address_of(const TensorMap& map, std::int64_t index) const {
+    return map.address + index * segment_bytes_;
+  }
+  // Where the partitions keep a segment: one place each, -1 where it is not.
+  std::int32_t* places(TensorMap& map, std::int64_t index) const {
+    return &map.slots[static_cast<std::size_t>(index) * partitions_.size()];
+  }
+  // The segment, found or made, moved to the front; `place` is the partition's.
+  Segment& install(Partition& p, std::int32_t& place, int tensor, std::int64_t index);
+  void drop_copies(int home_partition, const std::int32_t* places, LineMask lines);
   void add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t added);
-  void touch(Partition& p, std::int32_t slot);
+  void touch(Partition& p, std::int32_t slot) {
+    const Segment& s = p.segments[static_cast<std::size_t>(slot)];
+    if (p.touches - s.touched < recent_touches_) return;
+    unlink(p, slot);
+    link_newest(p, slot);
+  }
+  void link_newest(Partition& p, std::int32_t slot);
   void unlink(Partition& p, std::int32_t slot);
   void evict(Cycles now, int partition, std::int32_t slot);
-  // One segment of a read; updates the running answer.
-  void read_segment(Cycles now, int core, int tensor, std::int64_t index, LineMask lines,
-                    std::int64_t count, L2Answer& answer, Cycles& from_l2, Cycles& from_hbm);
-  L2Answer finish(Cycles now, int core, std::int64_t bytes, Cycles from_l2, Cycles from_hbm);
+  // `count` lines of one segment.
+  void read_segment(Request& request, std::int64_t index, LineMask lines, std::int64_t count);
+  L2Answer finish(const Request& request);
 
   MemoryPort& memory_;
-  int line_bytes_;
+  std::int64_t line_bytes_, segment_bytes_;
   Cycles near_latency_, far_latency_;
   Cycles to_memory_;  // core to memory controller, one way
   bool replicate_far_;

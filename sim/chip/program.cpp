@@ -7,6 +7,7 @@
 
 #include "sim/base/error.h"
 #include "sim/chip/collective.h"
+#include "sim/chip/simulation_time.h"
 
 namespace tessera {
 namespace {
@@ -34,6 +35,29 @@ std::int64_t resident(const Kernel& kernel, const ChipConfig& chip) {
   return blocks;
 }
 
+Program::Expression expression(const Expr& e) {
+  return {e.constant, e.terms.data(), e.terms.data() + e.terms.size()};
+}
+
+/// What a context books of the units it shares with others, or what takes time of its own.
+bool takes_part_in_order(Program::Opcode opcode) {
+  using Opcode = Program::Opcode;
+  switch (opcode) {
+    case Opcode::load:
+    case Opcode::store:
+    case Opcode::mma:
+    case Opcode::vector:
+    case Opcode::setup:
+    case Opcode::collective:
+    case Opcode::signal:
+    case Opcode::await_signal:
+    case Opcode::end:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 Program::Program(const Kernel& kernel, const std::vector<Tensor>& tensors, const ChipConfig& chip)
@@ -52,6 +76,17 @@ Program::Program(const Kernel& kernel, const std::vector<Tensor>& tensors, const
     throw InputError("kernel " + kernel.name, fmt::format("{} contexts in a block", contexts),
                      fmt::format("a block has at most {}", max_contexts));
   }
+  std::int64_t slots = 0;
+  for (const Barrier& barrier : kernel.barriers) {
+    const std::int64_t first = slots;
+    slots += barrier.slots;
+    if (slots > max_slots) {
+      throw InputError("kernel " + kernel.name, fmt::format("{} barriers in a block", slots),
+                       fmt::format("a block has at most {}", max_slots));
+    }
+    rings_.push_back({static_cast<std::int32_t>(first), static_cast<std::int32_t>(slots),
+                      barrier.arrivals, barrier.initially_complete});
+  }
   for (const Role& role : kernel.roles) {
     const auto first = static_cast<std::uint32_t>(steps_.size());
     compile(role, tensors, chip);
@@ -59,15 +94,6 @@ Program::Program(const Kernel& kernel, const std::vector<Tensor>& tensors, const
       contexts_.push_back({&role, copy, first});
     }
   }
-}
-
-Program::Expression Program::compile(const Expr& e) {
-  Expression compiled;
-  compiled.constant = e.constant;
-  compiled.first = static_cast<std::uint32_t>(terms_.size());
-  compiled.count = static_cast<std::uint32_t>(e.terms.size());
-  terms_.insert(terms_.end(), e.terms.begin(), e.terms.end());
-  return compiled;
 }
 
 void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
@@ -79,9 +105,9 @@ void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
     if (const auto* loop = std::get_if<Loop>(&instruction)) {
       step.opcode = Opcode::loop_begin;
       step.var = loop->var;
-      step.a = compile(loop->begin);
-      step.b = compile(loop->end);
-      step.c = compile(loop->step);
+      step.a = expression(loop->begin);
+      step.b = expression(loop->end);
+      step.c = expression(loop->step);
       open_loops.push_back(index);
     } else if (std::holds_alternative<End>(instruction)) {
       if (open_loops.empty())
@@ -96,15 +122,15 @@ void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
       step.opcode = Opcode::let;
       step.var = let->var;
       step.let_op = let->op;
-      step.a = compile(let->a);
-      step.b = compile(let->b);
+      step.a = expression(let->a);
+      step.b = expression(let->b);
     } else if (const auto* raster = std::get_if<Raster>(&instruction)) {
       step.opcode = Opcode::raster;
       step.var = raster->row;
       step.var2 = raster->col;
-      step.a = compile(raster->index);
-      step.b = compile(raster->rows);
-      step.c = compile(raster->cols);
+      step.a = expression(raster->index);
+      step.b = expression(raster->rows);
+      step.c = expression(raster->cols);
       step.x = raster->group;
     } else if (const auto* wait = std::get_if<Wait>(&instruction)) {
       step.opcode = Opcode::wait;
@@ -120,8 +146,8 @@ void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
     } else if (const auto* load = std::get_if<Load>(&instruction)) {
       step.opcode = Opcode::load;
       step.object = load->tensor;
-      step.a = compile(load->row);
-      step.b = compile(load->col);
+      step.a = expression(load->row);
+      step.b = expression(load->col);
       step.x = load->rows;
       step.y = load->cols;
       step.cluster = load->multicast;
@@ -134,8 +160,8 @@ void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
     } else if (const auto* store = std::get_if<Store>(&instruction)) {
       step.opcode = Opcode::store;
       step.object = store->tensor;
-      step.a = compile(store->row);
-      step.b = compile(store->col);
+      step.a = expression(store->row);
+      step.b = expression(store->col);
       step.x = store->rows;
       step.y = store->cols;
       step.flag = store->reduce;
@@ -156,7 +182,6 @@ void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
       step.operand_wait = cost.occupancy() - cost.arithmetic - cost.issue;
       step.amount = 2 * mma->m * mma->n * mma->k;
       step.bytes = cost.operand_bytes;
-      step.format = mma->format;
     } else if (const auto* mma_wait = std::get_if<MmaWait>(&instruction)) {
       step.opcode = Opcode::mma_wait;
       step.x = mma_wait->pending;
@@ -175,11 +200,11 @@ void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
       step.busy = Cycles(setup->cycles);
     } else if (const auto* signal = std::get_if<Signal>(&instruction)) {
       step.opcode = Opcode::signal;
-      step.a = compile(signal->index);
+      step.a = expression(signal->index);
     } else if (const auto* await = std::get_if<AwaitSignal>(&instruction)) {
       step.opcode = Opcode::await_signal;
-      step.a = compile(await->index);
-      step.b = compile(await->count);
+      step.a = expression(await->index);
+      step.b = expression(await->count);
     } else if (const auto* collective = std::get_if<Collective>(&instruction)) {
       step.opcode = Opcode::collective;
       has_collective_ = true;
@@ -190,6 +215,15 @@ void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
   }
   if (!open_loops.empty()) throw InputError("role " + role.name, "loop without end", "close it");
   steps_.push_back(Step{});
+  for (Step& step : steps_) {
+    step.in_order = takes_part_in_order(step.opcode);
+    const Cycles lasts = step.busy + step.operand_wait + step.issue;
+    if (lasts > end_of_time) {
+      throw InputError("role " + role.name,
+                       fmt::format("an instruction that takes {} cycles", lasts.value),
+                       fmt::format("at most {}", end_of_time.value));
+    }
+  }
 }
 
 }  // namespace tessera

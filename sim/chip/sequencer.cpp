@@ -55,19 +55,34 @@ Sequencer::Sequencer(sc_core::sc_module_name name, int id, const ChipConfig& chi
 
 void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
   program_ = &program;
+  rings_ = program.rings().data();
   cores_ = std::move(cores);
   contexts_per_block_ = program.contexts().size();
   const std::size_t groups =
       cores_.empty() ? 0 : static_cast<std::size_t>(program.resident_blocks());
+  const std::size_t rings = program.rings().size();
   groups_.assign(groups, Group{});
   blocks_.assign(groups * cores_.size(), Block{});
   contexts_.clear();
   contexts_.resize(blocks_.size() * contexts_per_block_);
   ready_at_.assign(contexts_.size(), forever);
+  slots_.resize(blocks_.size() * program.slots_per_block());
+  cursors_.resize(contexts_.size() * 2 * rings);
   for (std::size_t b = 0; b < blocks_.size(); ++b) {
-    blocks_[b].group = static_cast<int>(b / cores_.size());
-    blocks_[b].rank = static_cast<std::int64_t>(b % cores_.size());
-    blocks_[b].core = cores_[b % cores_.size()];
+    Block& block = blocks_[b];
+    block.group = static_cast<int>(b / cores_.size());
+    block.rank = static_cast<std::int64_t>(b % cores_.size());
+    block.core = cores_[b % cores_.size()];
+    block.slots = slots_.data() + b * program.slots_per_block();
+    block.first_context = b * contexts_per_block_;
+    for (std::size_t i = 0; i < contexts_per_block_; ++i) {
+      Context& context = contexts_[block.first_context + i];
+      context.block = &block;
+      context.shape = &program.contexts()[i];
+      context.bit = 1u << i;
+      context.waits = cursors_.data() + (block.first_context + i) * 2 * rings;
+      context.arrives = context.waits + rings;
+    }
   }
   active_clusters_ = 0;
 }
@@ -79,43 +94,35 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
   const bool alone = active_clusters_ == 0;
   ++active_clusters_;
   groups_[group] = {true, false, Cycles(0), static_cast<int>(cores_.size())};
-  const Kernel& kernel = program_->kernel();
+  const std::vector<Ring>& rings = program_->rings();
   for (std::size_t rank = 0; rank < cores_.size(); ++rank) {
     Block& block = blocks_[group * cores_.size() + rank];
     block.cluster = cluster;
     block.running = static_cast<int>(contexts_per_block_);
     block.end = start;
-    block.rings.resize(kernel.barriers.size());
-    for (std::size_t r = 0; r < kernel.barriers.size(); ++r) {
-      Ring& ring = block.rings[r];
-      ring.arrivals = kernel.barriers[r].arrivals;
-      ring.initially_complete = kernel.barriers[r].initially_complete;
+    for (const Ring& ring : rings) {
       Slot fresh;
       fresh.completed = ring.initially_complete ? 1 : 0;
       fresh.completion = start;
-      ring.slots.assign(static_cast<std::size_t>(kernel.barriers[r].slots), fresh);
+      std::fill(block.slots + ring.first, block.slots + ring.end, fresh);
     }
     if (alone) block.core->ledger.idle_until(start, Cause::launch);
-    for (std::size_t i = 0; i < contexts_per_block_; ++i) {
-      Context& context = contexts_[(group * cores_.size() + rank) * contexts_per_block_ + i];
+    for (std::size_t i = block.first_context; i < block.first_context + contexts_per_block_; ++i) {
+      Context& context = contexts_[i];
       context.state = State::ready;
       context.time = start;
-      ready_at_[static_cast<std::size_t>(&context - contexts_.data())] = start;
-      context.shape = &program_->contexts()[i];
-      context.pc = context.shape->first_step;
-      context.block = &block;
+      ready_at_[i] = start;
+      context.next_step = &program_->step(context.shape->first_step);
       std::fill(std::begin(context.variables), std::end(context.variables), 0);
       context.variables[var_cluster] = cluster;
       context.variables[var_rank] = static_cast<std::int64_t>(rank);
       context.variables[var_copy] = context.shape->copy;
-      context.waits.assign(kernel.barriers.size(), Cursor{});
-      context.arrives.assign(kernel.barriers.size(), Cursor{});
-      for (std::size_t r = 0; r < kernel.barriers.size(); ++r) {
-        if (block.rings[r].initially_complete) context.arrives[r].generation = 1;
+      for (std::size_t r = 0; r < rings.size(); ++r) {
+        context.waits[r] = {0, rings[r].first};
+        context.arrives[r] = {rings[r].initially_complete ? 1 : 0, rings[r].first};
       }
       context.mma.clear();
       context.stores.clear();
-
       context.last_store = start;
       context.waited = Cause::launch;
       context.waited_cycles = 0;
@@ -151,17 +158,16 @@ void Sequencer::step(Cycles now) {
   for (;;) {
     // Contexts in the order of their time; a retirement comes before contexts of the same time.
     std::size_t first = 0;
-    Cycles first_at = forever;
-    limit_ = forever;
+    Cycles first_at = forever, second_at = forever;
     for (std::size_t i = 0; i < ready_at_.size(); ++i) {
-      if (ready_at_[i] < first_at) {
-        limit_ = first_at;
-        first_at = ready_at_[i];
+      const Cycles at = ready_at_[i];
+      second_at = std::min(second_at, std::max(first_at, at));
+      if (at < first_at) {
+        first_at = at;
         first = i;
-      } else {
-        limit_ = std::min(limit_, ready_at_[i]);
       }
     }
+    limit_ = std::min(second_at, end_of_time);
     Group* retiring = nullptr;
     for (Group& g : groups_) {
       if (g.retiring && (retiring == nullptr || g.retire_at < retiring->retire_at)) retiring = &g;
@@ -174,13 +180,20 @@ void Sequencer::step(Cycles now) {
       continue;
     }
     if (first_at == forever) break;
+    in_time(contexts_[first], first_at);
     if (retiring != nullptr) limit_ = std::min(limit_, retiring->retire_at);
     Context& context = contexts_[first];
-    if (first_at > horizon(program_->step(context.pc).opcode, now)) break;
+    if (first_at > horizon(context.next_step->opcode, now)) break;
     run(context, now);
     ready_at_[first] = context.state == State::ready ? context.time : forever;
   }
   schedule(now);
+}
+
+void Sequencer::in_time(const Context& context, Cycles when) const {
+  if (when <= end_of_time) return;
+  throw SimulationError(fmt::format("{}: at cycle {}, beyond the {} that a section may last",
+                                    context_name(context), when.value, end_of_time.value));
 }
 
 void Sequencer::advance(Context& context, Cycles to, Cause cause) {
@@ -202,32 +215,30 @@ void Sequencer::run(Context& context, Cycles now) {
     context.waited = Cause::pipeline;
     context.waited_cycles = 0;
   };
-  while (context.time <= limit_) {
-    const Program::Step& step = program_->step(context.pc);
-    ++counters_.steps;
+  for (;;) {
+    const Program::Step& step = *context.next_step;
+    if (step.in_order && context.time > limit_) return;
+    const Program::Step* next_step = &step + 1;
     switch (step.opcode) {
       case Opcode::loop_begin: {
-        const std::int64_t begin = program_->evaluate(step.a, v);
-        if (begin < program_->evaluate(step.b, v)) {
+        const std::int64_t begin = step.a.at(v);
+        if (begin < step.b.at(v)) {
           v[step.var] = begin;
-          ++context.pc;
         } else {
-          context.pc = step.jump;
+          next_step = &program_->step(step.jump);
         }
         break;
       }
       case Opcode::loop_next: {
-        const std::int64_t next = v[step.var] + program_->evaluate(step.c, v);
-        if (next < program_->evaluate(step.b, v)) {
+        const std::int64_t next = v[step.var] + step.c.at(v);
+        if (next < step.b.at(v)) {
           v[step.var] = next;
-          context.pc = step.jump;
-        } else {
-          ++context.pc;
+          next_step = &program_->step(step.jump);
         }
         break;
       }
       case Opcode::let: {
-        const std::int64_t a = program_->evaluate(step.a, v), b = program_->evaluate(step.b, v);
+        const std::int64_t a = step.a.at(v), b = step.b.at(v);
         std::int64_t result = a;
         if ((step.let_op == LetOp::div || step.let_op == LetOp::mod) && b <= 0) {
           throw SimulationError(context_name(context) + ": division by " + std::to_string(b));
@@ -237,13 +248,11 @@ void Sequencer::run(Context& context, Cycles now) {
         if (step.let_op == LetOp::min) result = std::min(a, b);
         if (step.let_op == LetOp::max) result = std::max(a, b);
         v[step.var] = result;
-        ++context.pc;
         break;
       }
       case Opcode::raster: {
-        const std::int64_t index = program_->evaluate(step.a, v);
-        const std::int64_t rows = program_->evaluate(step.b, v),
-                           cols = program_->evaluate(step.c, v);
+        const std::int64_t index = step.a.at(v);
+        const std::int64_t rows = step.b.at(v), cols = step.c.at(v);
         const std::int64_t per_group = step.x * cols;
         if (per_group <= 0) throw SimulationError(context_name(context) + ": empty raster");
         const std::int64_t group = index / per_group, inside = index % per_group;
@@ -251,40 +260,35 @@ void Sequencer::run(Context& context, Cycles now) {
             std::max<std::int64_t>(1, std::min(step.x, rows - group * step.x));
         v[step.var] = group * step.x + inside % height;
         v[step.var2] = inside / height;
-        ++context.pc;
         break;
       }
       case Opcode::wait: {
-        const Ring& ring = block.rings[step.object];
         Cursor& at = context.waits[step.object];
-        const Slot& slot = ring.slots[static_cast<std::size_t>(at.slot)];
+        Slot& slot = block.slots[at.slot];
         if (slot.completed <= at.generation) {
           context.state = State::barrier;
           context.blocked_since = context.time;
           context.blocked_ring = step.object;
           context.blocked = at;
-          block.rings[step.object].slots[static_cast<std::size_t>(at.slot)].waiting |=
-              1u << (static_cast<std::size_t>(&context - contexts_.data()) % contexts_per_block_);
+          slot.waiting |= context.bit;
           return;
         }
         if (slot.completion > context.time) {
           advance(context, slot.completion + Cycles(chip_.barrier.latency_cycles), slot.cause);
         }
-        next(at, ring);
-        ++context.pc;
+        next(at, rings_[step.object]);
         break;
       }
       case Opcode::arrive: {
         const Cursor at = context.arrives[step.object];
-        next(context.arrives[step.object], block.rings[step.object]);
-        ++context.pc;
+        next(context.arrives[step.object], rings_[step.object]);
         if (!step.cluster) {
-          arrive(block, step.object, at, context.time, Cause::barrier);
+          arrive(block, step.object, at, context.time);
         } else {
           Block* const first = &blocks_[static_cast<std::size_t>(block.group) * cores_.size()];
           for (std::size_t rank = 0; rank < cores_.size(); ++rank) {
             const Cycles way(&first[rank] == &block ? 0 : chip_.barrier.remote_latency_cycles);
-            arrive(first[rank], step.object, at, context.time + way, Cause::barrier);
+            arrive(first[rank], step.object, at, context.time + way);
           }
         }
         break;
@@ -292,27 +296,23 @@ void Sequencer::run(Context& context, Cycles now) {
       case Opcode::expect: {
         context.expect_ring = step.object;
         context.expected = context.arrives[step.object];
-        next(context.arrives[step.object], block.rings[step.object]);
-        ++context.pc;
-        block.rings[step.object].slots[static_cast<std::size_t>(context.expected.slot)].bytes +=
-            step.x;
-        arrive(block, step.object, context.expected, context.time, Cause::barrier);
+        next(context.arrives[step.object], rings_[step.object]);
+        block.slots[context.expected.slot].bytes += step.x;
+        arrive(block, step.object, context.expected, context.time);
         break;
       }
       case Opcode::load:
         if (context.time > horizon(Opcode::load, now)) return;
         if (!try_load(context, step, std::max(now, context.time))) return;
-        ++context.pc;
         break;
       case Opcode::store: {
         if (context.time > horizon(Opcode::store, now)) return;
-        const L2Written written = l2_.write(
-            std::max(now, context.time), core.id, step.object, program_->evaluate(step.a, v),
-            program_->evaluate(step.b, v), step.x, step.y, step.flag);
+        const L2Written written = l2_.write(std::max(now, context.time), core.id, step.object,
+                                            step.a.at(v), step.b.at(v), step.x, step.y, step.flag);
+        in_time(context, std::max(written.left, written.visible));
         const Cycles fetch(chip_.scratchpad.latency_cycles);
         push(context.stores, written.left + fetch);
         context.last_store = std::max(context.last_store, written.visible + fetch);
-        ++context.pc;
         break;
       }
       case Opcode::store_wait:
@@ -320,24 +320,22 @@ void Sequencer::run(Context& context, Cycles now) {
              context.stores.pop_front()) {
           advance(context, context.stores.front(), Cause::epilogue);
         }
-        ++context.pc;
         break;
       case Opcode::mma: {
         const Booking booking =
             core.tensor_core.book(context.time, step.busy + step.operand_wait + step.issue);
+        in_time(context, booking.end);
         core.ledger.tensor(booking.start, step.busy, step.operand_wait, step.issue, context.waited);
         was_busy();
         push(context.mma, booking.end + Cycles(chip_.tensor_core.latency_cycles));
         counters_.tensor_flops += step.amount;
         counters_.operand_bytes += step.bytes;
-        ++context.pc;
         break;
       }
       case Opcode::mma_wait:
         for (; static_cast<std::int64_t>(context.mma.size()) > step.x; context.mma.pop_front()) {
           advance(context, context.mma.front(), Cause::pipeline);
         }
-        ++context.pc;
         break;
       case Opcode::vector: {
         const Booking booking = core.vector_unit.book(context.time, step.occupancy);
@@ -345,27 +343,23 @@ void Sequencer::run(Context& context, Cycles now) {
         was_busy();
         context.time = booking.end + Cycles(chip_.vector_unit.latency_cycles);
         counters_.vector_flops += step.amount;
-        ++context.pc;
         break;
       }
       case Opcode::setup:
         advance(context, context.time + step.busy, Cause::launch);
-        ++context.pc;
         break;
       case Opcode::collective:
         advance(context, context.time + step.busy, Cause::link);
-        ++context.pc;
         break;
       case Opcode::signal:
         advance(context, context.last_store, Cause::epilogue);
         if (context.time > horizon(Opcode::signal, now)) return;
-        ++context.pc;
-        processor_.raise_flag(program_->evaluate(step.a, v), now);
+        processor_.raise_flag(step.a.at(v), now);
         break;
       case Opcode::await_signal: {
         if (context.time > horizon(Opcode::await_signal, now)) return;
-        const std::int64_t flag = program_->evaluate(step.a, v);
-        const std::int64_t count = program_->evaluate(step.b, v);
+        const std::int64_t flag = step.a.at(v);
+        const std::int64_t count = step.b.at(v);
         if (processor_.flag(flag) < count) {
           context.state = State::flag;
           context.blocked_since = context.time;
@@ -374,64 +368,43 @@ void Sequencer::run(Context& context, Cycles now) {
           processor_.await_flag(*this);
           return;
         }
-        ++context.pc;
         break;
       }
       case Opcode::end:
         end_context(context);
         return;
     }
+    context.next_step = next_step;
   }
 }
 
-void Sequencer::arrive(Block& block, std::uint16_t ring, const Cursor& at, Cycles when,
-                       Cause cause) {
-  Slot& slot = block.rings[ring].slots[static_cast<std::size_t>(at.slot)];
-  if (slot.completed != at.generation) {
-    throw SimulationError(fmt::format(
-        "kernel {}: barrier {} of block {}: an arrival at phase {} while phase {} of its slot is "
-        "not complete (overrun: the slot was refilled before it was released)",
-        program_->kernel().name, program_->kernel().barriers[ring].name,
-        block.cluster * static_cast<std::int64_t>(cores_.size()) + block.rank,
-        phase(at, block.rings[ring]), phase({slot.completed, at.slot}, block.rings[ring])));
-  }
-  ++slot.arrivals;
-  if (slot.latest <= when) {
-    slot.latest = when;
-    slot.latest_cause = cause;
-  }
-  complete_if_due(block, ring, slot);
+void Sequencer::overrun(const Block& block, std::uint16_t ring, const Cursor& at,
+                        const Slot& slot) const {
+  throw SimulationError(fmt::format(
+      "kernel {}: barrier {} of block {}: an arrival at phase {} while phase {} of its slot is "
+      "not complete (overrun: the slot was refilled before it was released)",
+      program_->kernel().name, program_->kernel().barriers[ring].name,
+      block.cluster * static_cast<std::int64_t>(cores_.size()) + block.rank,
+      phase(at, rings_[ring]), phase({slot.completed, at.slot}, rings_[ring])));
 }
 
-void Sequencer::landed(Block& block, std::uint16_t ring, const Cursor& at, std::int64_t bytes,
-                       Cycles when, Cause cause) {
-  Slot& slot = block.rings[ring].slots[static_cast<std::size_t>(at.slot)];
-  slot.bytes -= bytes;
-  if (slot.latest <= when) {
-    slot.latest = when;
-    slot.latest_cause = cause;
-  }
-  complete_if_due(block, ring, slot);
-}
-
-void Sequencer::complete_if_due(Block& block, std::uint16_t ring, Slot& slot) {
-  if (slot.arrivals < block.rings[ring].arrivals || slot.bytes != 0) return;
+void Sequencer::complete(Block& block, std::uint16_t ring, Slot& slot) {
   ++slot.completed;
   slot.completion = slot.latest;
   slot.cause = slot.latest_cause;
   slot.arrivals = 0;
   slot.latest = Cycles(0);
-  const std::size_t first = static_cast<std::size_t>(&block - blocks_.data()) * contexts_per_block_;
   // Nobody waits for a later phase of a slot than the one that completes.
   for (; slot.waiting != 0; slot.waiting &= slot.waiting - 1) {
-    const std::size_t index = first + static_cast<std::size_t>(__builtin_ctz(slot.waiting));
+    const std::size_t index =
+        block.first_context + static_cast<std::size_t>(__builtin_ctz(slot.waiting));
     Context& waiting = contexts_[index];
     waiting.state = State::ready;
     if (slot.completion > waiting.time) {
       advance(waiting, slot.completion + Cycles(chip_.barrier.latency_cycles), slot.cause);
     }
-    next(waiting.waits[ring], block.rings[ring]);
-    ++waiting.pc;
+    next(waiting.waits[ring], rings_[ring]);
+    ++waiting.next_step;
     ready_at_[index] = waiting.time;
     limit_ = std::min(limit_, waiting.time);
   }
@@ -452,9 +425,10 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
     return false;
   }
   const std::int64_t* v = context.variables;
-  const std::int64_t row = program_->evaluate(step.a, v), col = program_->evaluate(step.b, v);
+  const std::int64_t row = step.a.at(v), col = step.b.at(v);
   L2Answer answer = step.flag ? l2_.gather(now, core.id, step.object, row, col, step.x, step.y)
                               : l2_.read(now, core.id, step.object, row, col, step.x, step.y);
+  in_time(context, answer.arrival);
   // The engine takes its requests dma.issue_cycles apart.
   const Cycles issued = std::max(now, core.dma_free);
   core.dma_free = issued + Cycles(chip_.dma.issue_cycles);
@@ -501,7 +475,7 @@ void Sequencer::flag_raised(std::int64_t flag, std::int64_t count, Cycles when, 
       continue;
     context.state = State::ready;
     advance(context, when, Cause::barrier);
-    ++context.pc;
+    ++context.next_step;
     ready_at_[static_cast<std::size_t>(&context - contexts_.data())] = context.time;
   }
   schedule(now);
@@ -517,8 +491,8 @@ std::string Sequencer::context_name(const Context& context) const {
 void Sequencer::explain(std::vector<std::string>& lines) const {
   for (const Context& c : contexts_) {
     if (c.state == State::barrier) {
-      const Ring& ring = c.block->rings[c.blocked_ring];
-      const Slot& slot = ring.slots[static_cast<std::size_t>(c.blocked.slot)];
+      const Ring& ring = rings_[c.blocked_ring];
+      const Slot& slot = c.block->slots[c.blocked.slot];
       lines.push_back(fmt::format(
           "{} has waited since cycle {} for phase {} of barrier {}: {} of {} arrivals, {} bytes "
           "announced and not landed",

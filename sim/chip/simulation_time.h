@@ -7,6 +7,10 @@
 
 namespace tessera {
 
+/// Times in the machine stay below this, 43 minutes at 1.7 GHz, so that no calendar overflows:
+/// pipes hold 2^-20 cycles, memories picoseconds. What would last longer is refused.
+constexpr Cycles end_of_time{std::int64_t{1} << 42};
+
 /// Converts between cycles of the core clock, picoseconds of memory devices and the simulation
 /// kernel's time: the one place where sc_time is built.
 ///

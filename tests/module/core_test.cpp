@@ -188,6 +188,31 @@ TEST_CASE("what a chip does not have is the user's error") {
   CHECK_THROWS_AS(fp8.run(chip("a100-sxm")), InputError);
 }
 
+TEST_CASE("what would last beyond the end of time is refused, not counted wrongly") {
+  const std::int64_t half = std::int64_t{1} << 41;  // of end_of_time
+  OneKernel fits, waits, queues, too_long;
+  fits.role("worker", {Setup{half}});
+  CHECK(fits.cycles(chip("toy")) == half);
+  // A context whose own time passes it, and a tensor core booked past it while its context stays.
+  waits.role("worker", {Loop{3, 0, 3, 1}, Setup{half}, End{}});
+  queues.role("worker", {Loop{3, 0, 9, 1}, Mma{65536, 65536, 65536}, End{}});
+  for (const OneKernel* kernel : {&waits, &queues}) {
+    CHECK_THROWS_WITH(OneKernel(*kernel).run(chip("toy")),
+                      Catch::Contains("kernel kernel block 0 worker[0]: at cycle") &&
+                          Catch::Contains("beyond the 4398046511104 that a section may last"));
+  }
+  too_long.role("worker", {Setup{2 * half + 1}});
+  CHECK_THROWS_AS(too_long.run(chip("toy")), InputError);
+}
+
+TEST_CASE("repetitions whose totals a report cannot hold are the user's error") {
+  OneKernel k;
+  k.role("worker", {Setup{1000}});
+  const std::int64_t many = std::int64_t{1} << 40;
+  CHECK(simulate(k.trace(many), chip("toy")).ops[0].repeat == many);
+  CHECK_THROWS_AS(simulate(k.trace(many << 20), chip("toy")), InputError);
+}
+
 TEST_CASE("every core-cycle is charged to exactly one cause") {
   OneKernel k;
   const VarId i = 3;

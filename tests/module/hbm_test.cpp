@@ -49,7 +49,9 @@ constexpr std::int64_t rcd = 14000, rp = 15000, ras = 33000, cl = 17000, cwl = 5
 constexpr std::int64_t open_row = cl + burst, closed_row = rcd + cl + burst,
                        other_row = rp + rcd + cl + burst;
 
-HbmChannel channel_of(const HbmConfig& config) { return HbmChannel(HbmTiming(config), 0, 1); }
+HbmChannel channel_of(const HbmConfig& config) {
+  return HbmChannel(std::make_shared<HbmTiming>(config), 0, 1);
+}
 
 /// Channel-local address of a chunk, by the address map of the header.
 std::int64_t address(const HbmConfig& c, std::int64_t row, std::int64_t bank, std::int64_t group,
@@ -283,10 +285,10 @@ TEST_CASE("refreshes come every tREFI, staggered over the channels") {
       for (const std::int64_t k : {0, 1, 7}) {
         const std::int64_t begin = first + k * refi, end = begin + rfc;
         for (const std::int64_t now : {begin, end - 1}) {
-          HbmChannel channel(HbmTiming(c), index, channels);
+          HbmChannel channel(std::make_shared<HbmTiming>(c), index, channels);
           CHECK(read(channel, now, 0) == end + closed_row);
         }
-        HbmChannel channel(HbmTiming(c), index, channels);
+        HbmChannel channel(std::make_shared<HbmTiming>(c), index, channels);
         CHECK(read(channel, end, 0) == end + closed_row);
       }
     }
