@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <map>
 
 #include "sim/base/error.h"
@@ -113,6 +114,23 @@ void check(const Trace& trace) {
   }
 }
 
+/// Refuses what a report could not add up: a section's repeat multiplies all its counts.
+void check_totals(const RunResult& result) {
+  __extension__ using Wide = __int128;
+  Wide total = 0;
+  for (const OpResult& op : result.ops) {
+    Wide counts = Wide{op.cycles.value} + op.flops.value + op.tensor_flops.value +
+                  op.vector_flops.value + op.hbm_read.value + op.hbm_write.value +
+                  op.l2_read.value + op.l2_hit.value + op.scratchpad_bytes.value;
+    for (const std::int64_t cycles : op.core_cycles) counts += cycles;
+    total += counts * op.repeat;
+    if (total > std::numeric_limits<std::int64_t>::max()) {
+      throw InputError("operation " + op.name, fmt::format("{} repetitions", op.repeat),
+                       "all cycles, core-cycles, FLOPs and bytes together stay below 2^63");
+    }
+  }
+}
+
 }  // namespace
 
 RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationOptions& options) {
@@ -159,9 +177,11 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
                  numbered ? fmt::format("{}[{}].", section.name, copy) : section.name + ".", chip);
     }
     for (const OpRecord& op : section.ops) {
-      flops_of_format[op.format] += static_cast<double>(op.tensor_flops.value * section.repeat);
+      flops_of_format[op.format] +=
+          static_cast<double>(op.tensor_flops.value) * static_cast<double>(section.repeat);
     }
   }
+  check_totals(result);
   Format dominant = Format::bf16;
   for (const auto& [format, flops] : flops_of_format) {
     if (flops > flops_of_format[dominant]) dominant = format;
@@ -171,7 +191,8 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
   double energy = 0, seconds = 0;
   for (const OpResult& op : result.ops) {
     energy += op.energy_j * static_cast<double>(op.repeat);
-    seconds += static_cast<double>(op.cycles.value * op.repeat) / (result.clock_mhz * 1e6);
+    seconds += static_cast<double>(op.cycles.value) * static_cast<double>(op.repeat) /
+               (result.clock_mhz * 1e6);
   }
   result.power_w = seconds > 0 ? energy / seconds : 0;
   result.digest = content_digest(digest(trace) + canonical_text(clocked));
