@@ -58,13 +58,14 @@ Traffic operand_traffic(const SectionBuilder& section, const GemmProblem& p, con
   const double all_rows = static_cast<double>(s.cluster_rows);
   const double share =
       static_cast<double>(t.streamed) / static_cast<double>(s.cluster_rows * s.tiles_n);
-  // What the kernel before has just written is still there.
+  // What the kernel before has just written is still there, unless it is too much: then reading its
+  // beginning evicts its end.
   double warm = 0;
   for (const TensorIndex operand : {p.a, p.b}) {
     const Tensor& tensor = section.tensor(operand);
     if (tensor.warm) warm += static_cast<double>(tensor.size().value);
   }
-  warm = std::min(warm, capacity);
+  warm *= std::clamp(2 - warm / capacity, 0.0, 1.0);
   Traffic traffic;
   if (m_bytes + n_bytes <= capacity) {
     const double bytes = std::max(0.0, groups * (m_bytes + n_bytes) - warm);
