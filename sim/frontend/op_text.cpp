@@ -343,6 +343,12 @@ GraphBlock collective(const Request& request, Op op) {
   return OpBlock(request).take(std::move(op));
 }
 
+/// What an exchange holds of this chip's memory: the larger of what it sends and receives, in
+/// place; an all-to-all needs both.
+Bytes exchange_buffers(const Op& op) {
+  return Bytes(op.kind == OpKind::alltoall ? 2 * op.bytes : op.bytes);
+}
+
 GraphBlock moe(const Request& request, Op op) {
   op.tokens = request.number("tokens");
   op.hidden = request.number("hidden");
@@ -400,6 +406,7 @@ LayerGraph op_graph(const std::string& op, const OpFields& fields, const SourceL
       break;
     case Shape::collective:
       graph.blocks.push_back(collective(request, made));
+      graph.activation_bytes = exchange_buffers(graph.blocks.front().ops.front());
       break;
     case Shape::moe:
       graph.blocks.push_back(moe(request, made));

@@ -4,7 +4,8 @@
 
 namespace tessera {
 
-RooflinePoint roofline(const OpRecord& op, const ChipConfig& chip, double clock_mhz) {
+RooflinePoint roofline(const OpRecord& op, const ChipConfig& chip, double clock_mhz,
+                       double sent_bytes) {
   const auto cores = static_cast<double>(chip.core.count);
   const double rate = chip.tensor_core.flops_per_cycle(op.format);
   double cycles = 0;
@@ -20,6 +21,7 @@ RooflinePoint roofline(const OpRecord& op, const ChipConfig& chip, double clock_
   RooflinePoint point;
   if (clock_mhz > 0) point.compute_us = cycles / clock_mhz;
   if (chip.hbm.bandwidth_gbps > 0) point.memory_us = traffic / (chip.hbm.bandwidth_gbps * 1e3);
+  if (chip.link.bandwidth_gbps > 0) point.link_us = sent_bytes / (chip.link.bandwidth_gbps * 1e3);
   return point;
 }
 

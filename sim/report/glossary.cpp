@@ -42,7 +42,8 @@ std::vector<NumberEntry> build() {
       {"energy_j", "J", "energy of the run"},
       {"roofline_us", "us",
        "the least time the chip's peaks allow, summed over the operations: for each the larger of "
-       "FLOPs / peak rate and compulsory DRAM bytes / peak bandwidth"},
+       "FLOPs / peak rate, compulsory DRAM bytes / peak bandwidth, and bytes to other chips / link "
+       "bandwidth"},
       {"roofline_fraction", "fraction", "roofline_us / time_us; 1 is perfect"},
       {"cores", "", "cores of the chip"},
       {"simulated_sections", "", "sections (layers) that were simulated"},

@@ -51,3 +51,12 @@ TEST_CASE("an operation that does nothing takes no time, at any clock") {
   CHECK(roofline(OpRecord(), wide_chip(), 2000).us() == 0);
   CHECK(roofline(OpRecord(), wide_chip(), 0).us() == 0);
 }
+
+TEST_CASE("the roofline of an exchange is what goes over the link at its bandwidth") {
+  ChipConfig chip = wide_chip();
+  chip.link.bandwidth_gbps = 400;
+  CHECK(roofline(OpRecord(), chip, 2000, 8e6).link_us == Approx(20));
+  CHECK(roofline(OpRecord(), chip, 2000, 8e6).us() == Approx(20));
+  chip.link.bandwidth_gbps = 0;
+  CHECK(roofline(OpRecord(), chip, 2000, 8e6).us() == 0);
+}

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstddef>
+
+#include "sim/trace/trace.h"
+
+namespace tessera {
+
+/// Bytes that each rank must send, n ranks, S bytes: 2 S (n-1)/n (all-reduce), S (p2p), else
+/// S (n-1)/n. No exchange between the chips alone does with less (Patarasuk & Yuan 2009).
+double link_bytes(const Collective& collective);
+
+/// Bytes that operation `op` of a section sends to other chips at least: its kernels run one after
+/// the other, each as long as the role with most to exchange. Only exchanges that stand outside
+/// loops count, as a loop may run zero times.
+double link_bytes(const Section& section, std::size_t op);
+
+}  // namespace tessera
