@@ -9,34 +9,50 @@
 namespace tessera {
 namespace {
 
-constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+/// Sums that say whether everything has fitted so far; what does not fit is left at the greatest
+/// number.
+class Sums {
+ public:
+  static constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
 
-std::int64_t times(std::int64_t a, std::int64_t b) {
-  std::int64_t product = 0;
-  return __builtin_mul_overflow(a, b, &product) ? most : product;
-}
+  std::int64_t times(std::int64_t a, std::int64_t b) {
+    std::int64_t product = 0;
+    if (!__builtin_mul_overflow(a, b, &product)) return product;
+    fits_ = false;
+    return most;
+  }
+  void add(std::int64_t& sum, std::int64_t value) {
+    if (!__builtin_add_overflow(sum, value, &sum)) return;
+    fits_ = false;
+    sum = most;
+  }
+  bool fit() const { return fits_; }
 
-void add(std::int64_t& sum, std::int64_t value) {
-  if (__builtin_add_overflow(sum, value, &sum)) sum = most;
-}
+ private:
+  bool fits_ = true;
+};
 
-void count(KernelStatistics& s, const Section& section, const Kernel& kernel,
+/// Adds what an instruction did; false: a count does not fit.
+bool count(KernelStatistics& s, const Section& section, const Kernel& kernel,
            const Instruction& instruction, const InstructionUse& use) {
-  add(s.executed[instruction.index()], use.executed);
+  Sums sums;
+  sums.add(s.executed[instruction.index()], use.executed);
   if (const auto* load = std::get_if<Load>(&instruction)) {
     const Format format = section.tensors[load->tensor].format;
-    add(s.load_bytes, times(use.elements, bits(format)) / 8);
+    sums.add(s.load_bytes, sums.times(use.elements, bits(format)) / 8);
     const std::int64_t copies = load->multicast ? kernel.cluster : 1;
-    add(s.landed_bytes,
-        times(times(use.executed, copies), bytes(format, load->rows * load->cols).value));
+    sums.add(s.landed_bytes, sums.times(sums.times(use.executed, copies),
+                                        bytes(format, load->rows * load->cols).value));
   } else if (const auto* store = std::get_if<Store>(&instruction)) {
-    add(s.store_bytes, times(use.elements, bits(section.tensors[store->tensor].format)) / 8);
+    sums.add(s.store_bytes,
+             sums.times(use.elements, bits(section.tensors[store->tensor].format)) / 8);
   } else if (const auto* mma = std::get_if<Mma>(&instruction)) {
-    add(s.mma_flops, times(use.executed, 2 * mma->m * mma->n * mma->k));
+    sums.add(s.mma_flops, sums.times(use.executed, 2 * mma->m * mma->n * mma->k));
   } else if (const auto* vector = std::get_if<Vector>(&instruction)) {
-    add(s.vector_elements[std::string(vector_cost(vector->function).name)],
-        times(use.executed, vector->elements));
+    sums.add(s.vector_elements[std::string(vector_cost(vector->function).name)],
+             sums.times(use.executed, vector->elements));
   }
+  return sums.fit();
 }
 
 }  // namespace
@@ -74,14 +90,19 @@ std::vector<KernelStatistics> statistics(const Trace& trace, std::int64_t max_st
       if (!execution.complete && !execution.findings.empty()) {
         s.note = to_text(execution.findings.back());
       }
+      bool fits = true;
       for (std::size_t r = 0; r < kernel.roles.size(); ++r) {
         const Role& role = kernel.roles[r];
         s.warps += role.copies * role.warps;
         s.registers += role.copies * role.warps * 32 * role.registers;
         for (std::size_t i = 0; i < role.code.size(); ++i) {
           if (!std::holds_alternative<End>(role.code[i])) ++s.lines;
-          count(s, section, kernel, role.code[i], execution.uses[r][i]);
+          fits &= count(s, section, kernel, role.code[i], execution.uses[r][i]);
         }
+      }
+      if (!fits) {
+        s.complete = false;
+        s.note = "a count does not fit 64 bits";
       }
       all.push_back(std::move(s));
     }

@@ -282,9 +282,9 @@ std::vector<Finding> check_section(const Section& section) {
   unique("tensor", section.tensors);
   unique("op", section.ops);
   unique("kernel", section.kernels);
-  if (section.repeat < 1) {
-    report(Rule::structure,
-           fmt::format("repeat is {}; a section runs at least once", section.repeat));
+  if (section.repeat < 1 || section.repeat > max_repeat) {
+    report(Rule::structure, fmt::format("repeat is {}; a section runs between 1 and {} times",
+                                        section.repeat, max_repeat));
   }
   std::vector<const Tensor*> sane;
   for (const Tensor& tensor : section.tensors) {

@@ -15,6 +15,7 @@ constexpr std::int64_t max_box_size = std::int64_t{1} << 31;     ///< elements
 constexpr std::int64_t max_barrier_slots = 65536;
 constexpr std::int64_t max_flags = std::int64_t{1} << 22;
 constexpr std::int64_t max_contexts_per_cluster = 1024;
+constexpr std::int64_t max_repeat = std::int64_t{1} << 20;  ///< of a section
 
 /// What can be seen of a section without running it, its kernels left out: names, tensors.
 std::vector<Finding> check_section(const Section& section);

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "sim/trace/link_bytes.h"
 #include "sim/trace/structure.h"
 #include "sim/trace/text.h"
 
@@ -92,6 +93,7 @@ class Verifier {
         complete = false;
         continue;
       }
+      totals(section, kernel, execution);
       if (complete) outputs(section, kernel, execution, written);
     }
     if (complete) {
@@ -195,6 +197,44 @@ class Verifier {
                            barrier.name, barrier.slots, bytes, kernel.scratchpad_bytes));
       }
     }
+  }
+
+  /// What the kernel does in all repetitions of its section has to fit 64-bit sums, of FLOPs, of
+  /// bytes, and of cycles times the cores that meanwhile wait.
+  void totals(const Section& section, const Kernel& kernel, const KernelExecution& execution) {
+    double flops = 0, elements = 0, bytes_moved = 0, cycles = 0;
+    for (std::size_t r = 0; r < kernel.roles.size(); ++r) {
+      for (std::size_t i = 0; i < kernel.roles[r].code.size(); ++i) {
+        const auto times = static_cast<double>(execution.uses[r][i].executed) *
+                           static_cast<double>(section.repeat);
+        const auto box = [&](std::uint16_t tensor, std::int64_t rows, std::int64_t cols) {
+          return static_cast<double>(bytes(section.tensors[tensor].format, rows * cols).value);
+        };
+        const Instruction& instruction = kernel.roles[r].code[i];
+        if (const auto* mma = std::get_if<Mma>(&instruction)) {
+          flops += times * 2.0 * static_cast<double>(mma->m * mma->n * mma->k);
+        } else if (const auto* vector = std::get_if<Vector>(&instruction)) {
+          elements += times * static_cast<double>(vector->elements);
+        } else if (const auto* load = std::get_if<Load>(&instruction)) {
+          bytes_moved += times * box(load->tensor, load->rows, load->cols);
+        } else if (const auto* store = std::get_if<Store>(&instruction)) {
+          bytes_moved += times * box(store->tensor, store->rows, store->cols);
+        } else if (const auto* exchange = std::get_if<Collective>(&instruction)) {
+          bytes_moved += times * link_bytes(*exchange);
+        } else if (const auto* setup = std::get_if<Setup>(&instruction)) {
+          cycles += times * static_cast<double>(setup->cycles);
+        }
+      }
+    }
+    const auto within = [&](double total, double most, const char* what) {
+      if (total <= most) return;
+      report(Rule::arithmetic, section, &kernel,
+             fmt::format("{:.3g} {} in all; a trace has at most {:.3g}", total, what, most));
+    };
+    within(flops, 0x1p61, "tensor-core FLOPs");
+    within(elements, 0x1p52, "vector elements");
+    within(bytes_moved, 0x1p52, "bytes to move");
+    within(cycles, 0x1p50, "setup cycles");
   }
 
   // --- outputs ---

@@ -60,6 +60,19 @@ TEST_CASE(
   CHECK(all[0].landed_bytes == 2 * 2 * 64 * 5 * 4);
 }
 
+TEST_CASE("A count beyond 64 bits is said to be one") {
+  const auto of = [](const std::string& count) {
+    return statistics(parse_text("tessera-trace 1\nsection s\n  op o x y\n  kernel k op o\n"
+                                 "    role r\n      for i in 0 .. " +
+                                     count + "\n        mma 65536 x 65536 x 65536 bf16\n",
+                                 "t.trace"))
+        .at(0);
+  };
+  CHECK(of("16383").complete);  // 2^49 FLOPs each: just below 2^63
+  CHECK_FALSE(of("16384").complete);
+  CHECK(of("16384").note == "a count does not fit 64 bits");
+}
+
 TEST_CASE("A kernel that cannot run says so") {
   const std::string head =
       "tessera-trace 1\nsection s\n  op o x y\n  kernel k op o\n    barrier b\n";

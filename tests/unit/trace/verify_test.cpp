@@ -86,7 +86,8 @@ TEST_CASE("Structure: what makes no sense is found without running") {
       {tensors + "  tensor in weight bf16 1 x 1 at 1048576\n", "two tensors are called in"},
       {"section s\nsection s\n", "two sections are called s"},
       {"section \"\"\n", "a section without a name"},
-      {"section s repeat 0\n", "runs at least once"},
+      {"section s repeat 0\n", "runs between 1 and 1048576 times"},
+      {"section s repeat 1048577\n", "runs between 1 and 1048576 times"},
       {code("      wait @3\n"), "barrier @3 does not exist"},
       {code("      load @9 [0, 0] 1 x 1\n"), "tensor @9 does not exist"},
       {code("      load in [0, 0] 0 x 1\n"), "a box of 0 x 1"},
@@ -126,6 +127,25 @@ TEST_CASE("Layout: tensors are aligned, positive and apart") {
       "section s\n  tensor t weight bf16 64 x 65\n  tensor u weight bf16 1 x 1 at ";
   CHECK_THAT(all_of(findings_of(pair + "8192\n")), Contains("overlap"));
   CHECK(findings_of(pair + "16384\n").empty());
+}
+
+TEST_CASE("Totals: what all repetitions do together fits 64 bits") {
+  const auto times = [](const std::string& repeat, const std::string& count,
+                        const std::string& instruction) {
+    std::string text = code("      for i in 0 .. " + count + "\n        " + instruction + "\n");
+    text.replace(text.find("section s\n"), 10, "section s repeat " + repeat + "\n");
+    return all_of(findings_of(text));
+  };
+  const std::string mma = "mma 65536 x 65536 x 65536 bf16\n      mma_wait 0";
+  CHECK(times("1", "4096", mma).empty());  // 2^49 FLOPs each: 2^61
+  CHECK_THAT(times("1", "4097", mma), Contains("tensor-core FLOPs in all; a trace has at most"));
+  CHECK_THAT(times("2", "4096", mma), Contains("tensor-core FLOPs"));
+  CHECK_THAT(times("8193", "1", "vector add 549755813888"), Contains("vector elements"));
+  CHECK(times("8192", "1", "vector add 549755813888").empty());
+  CHECK_THAT(times("1025", "1", "setup 1099511627776"), Contains("setup cycles"));
+  CHECK(times("1024", "1", "setup 1099511627776").empty());
+  CHECK_THAT(times("1048576", "1", "collective p2p ranks 2 bytes 4294967297"),
+             Contains("bytes to move"));
 }
 
 TEST_CASE("Budgets: a block fits a core and its slots fit the block") {
