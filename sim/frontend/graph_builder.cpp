@@ -513,6 +513,15 @@ LayerGraph build_graph(const ModelConfig& model, const WorkloadOptions& options)
   LayerGraph graph;
   graph.workload = workload_line(model, options);
   graph.parameters = parameters(model);
+  graph.notes = model.notes;
+  if (step.kv_len > model.max_positions) {
+    graph.notes.push_back(fmt::format(model.positions == Positions::learned
+                                          ? "{} has learned {} positions and cannot really run {}: "
+                                            "the times are those of a model "
+                                            "with more"
+                                          : "{} was made for {} positions, not for {}",
+                                      model.name, model.max_positions, step.kv_len));
+  }
   const bool whole = options.layers == 0;
   double total_flops = 0;
   const auto append = [&](const BlockBuilder& builder, std::int64_t repeat) {

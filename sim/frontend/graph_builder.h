@@ -40,6 +40,8 @@ struct WorkloadOptions {
 ///   allreduces follow the embedding, output projection and down projection, an allgather the
 ///   LM head.
 /// - Warm: the block's input activation. Cold: weights and what the KV cache held before.
+/// More positions than the model has are no error but a note of the graph: the last token of a full
+/// context is asked for as `--past` of all positions.
 /// Throws InputError naming the option: out of range, or not divisible by tp.
 LayerGraph build_graph(const ModelConfig& model, const WorkloadOptions& options);
 

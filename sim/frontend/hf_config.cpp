@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 namespace tessera {
 namespace {
@@ -57,6 +58,81 @@ std::map<std::string, int> scan_keys(const std::string& text, const std::string&
   return lines;
 }
 
+/// Whether a field says how a model is trained, stored or sampled from, or gives numbers (angles,
+/// epsilons, scales) that leave the amount of work as it is.
+bool costs_nothing(const std::string& field) {
+  static const std::set<std::string> known = {"_attn_implementation",
+                                              "_attn_implementation_autoset",
+                                              "_commit_hash",
+                                              "_name_or_path",
+                                              "architectures",
+                                              "attn_implementation",
+                                              "auto_map",
+                                              "bad_words_ids",
+                                              "cache_implementation",
+                                              "chunk_size_feed_forward",
+                                              "directionality",
+                                              "diversity_penalty",
+                                              "do_sample",
+                                              "dtype",
+                                              "early_stopping",
+                                              "finetuning_task",
+                                              "gradient_checkpointing",
+                                              "id2label",
+                                              "init_std",
+                                              "initializer_range",
+                                              "label2id",
+                                              "layerdrop",
+                                              "length_penalty",
+                                              "max_length",
+                                              "min_length",
+                                              "model_max_length",
+                                              "model_name",
+                                              "n_ctx",
+                                              "num_beam_groups",
+                                              "num_beams",
+                                              "num_return_sequences",
+                                              "original_max_position_embeddings",
+                                              "prefix",
+                                              "pretraining_tp",
+                                              "problem_type",
+                                              "pruned_heads",
+                                              "query_pre_attn_scalar",
+                                              "remove_invalid_values",
+                                              "repetition_penalty",
+                                              "return_dict",
+                                              "scale_attn_by_inverse_layer_idx",
+                                              "scale_attn_weights",
+                                              "seq_length",
+                                              "suppress_tokens",
+                                              "task_specific_params",
+                                              "temperature",
+                                              "tf_legacy_loss",
+                                              "tie_encoder_decoder",
+                                              "tie_word_embeddings",
+                                              "tokenizer_class",
+                                              "top_k",
+                                              "top_p",
+                                              "torch_dtype",
+                                              "torchscript",
+                                              "transformers_version",
+                                              "typical_p",
+                                              "unsloth_version",
+                                              "use_bfloat16",
+                                              "use_cache"};
+  if (known.count(field) != 0) return true;
+  const auto starts = [&](const std::string& text) { return field.rfind(text, 0) == 0; };
+  const auto ends = [&](const std::string& text) {
+    return field.size() >= text.size() &&
+           field.compare(field.size() - text.size(), text.size(), text) == 0;
+  };
+  const auto holds = [&](const char* text) { return field.find(text) != std::string::npos; };
+  return starts("rope_") || starts("rotary_") || starts("summary_") || starts("output_") ||
+         starts("pooler_") || ends("_eps") || ends("_epsilon") || ends("_coef") || ends("_noise") ||
+         ends("_token") || ends("_token_id") || ends("_tokens") || ends("_ngram_size") ||
+         holds("dropout") || holds("pdrop");
+}
+
 /// The file's fields, each checked as it is read; remembers which field fed which member.
 class Fields : public KeyNames {
  public:
@@ -86,6 +162,7 @@ class Fields : public KeyNames {
 
   /// Null counts as absent, as transformers reads it.
   bool has(const std::string& field) const {
+    read_.insert(field);
     const auto found = json_.find(field);
     return found != json_.end() && !found->is_null();
   }
@@ -197,6 +274,44 @@ class Fields : public KeyNames {
          fmt::format("only {} is", supported));
   }
 
+  /// These mean nothing in this file, because others say so.
+  void settle(std::initializer_list<const char*> fields) const {
+    for (const char* field : fields) read_.insert(field);
+  }
+
+  /// What the file says and nobody has read, but for what costs no time.
+  std::vector<std::string> notes() const {
+    std::vector<std::string> notes;
+    std::vector<std::string> others;
+    for (const auto& [field, value] : json_.items()) {
+      const bool is_absent =
+          value.is_null() || value == Json(false) || (value.is_structured() && value.empty());
+      if (is_absent || read_.count(field) != 0 || costs_nothing(field)) continue;
+      if (field == "quantization_config") {
+        const auto method = value.is_object() ? value.find("quant_method") : value.end();
+        notes.push_back(fmt::format(
+            "quantization_config{} of the config.json is not taken into account: --precision "
+            "chooses the format of the linear layers",
+            value.is_object() && method != value.end() ? fmt::format(" ({})", shown(*method))
+                                                       : ""));
+        continue;
+      }
+      const bool is_plain = field == "layer_types" && value.is_array() &&
+                            std::all_of(value.begin(), value.end(), [](const Json& entry) {
+                              return entry == Json("full_attention");
+                            });
+      if (!is_plain) others.push_back(shown(Json(field)));
+    }
+    constexpr std::size_t most = 8;
+    if (others.empty()) return notes;
+    const std::size_t more = others.size() > most ? others.size() - most : 0;
+    others.resize(others.size() - more);
+    notes.push_back(fmt::format("fields of the config.json that are not taken into account: {}{}",
+                                fmt::join(others, ", "),
+                                more > 0 ? fmt::format(" and {} more", more) : ""));
+    return notes;
+  }
+
   const std::string& file() const { return file_; }
 
   SourceLocation where(const std::string& member) const override {
@@ -243,6 +358,7 @@ class Fields : public KeyNames {
   std::string file_;
   std::map<std::string, int> lines_;
   std::map<std::string, std::string> members_;
+  mutable std::set<std::string> read_;
   Json json_;
 };
 
@@ -329,6 +445,7 @@ void read_llama_like(Fields& fields, ModelConfig& model, bool kv_default) {
                               : fields.size("kv_heads", "num_key_value_heads");
   model.head_dim = fields.optional_size("head_dim", "head_dim").value_or(0);
   const bool hidden_activation = fields.has("hidden_activation");
+  if (hidden_activation) fields.settle({"hidden_act"});
   model.activation =
       fields.activation(hidden_activation ? "hidden_activation" : "hidden_act",
                         model.activation == MlpActivation::gelu ? "gelu_pytorch_tanh" : "silu");
@@ -341,9 +458,13 @@ void read_attention_bias(const Fields& fields, ModelConfig& model) {
 
 /// Qwen: a window only where use_sliding_window says so, from layer max_window_layers on.
 void read_qwen_window(Fields& fields, ModelConfig& model) {
-  if (!fields.flag("use_sliding_window", false)) return;
+  if (!fields.flag("use_sliding_window", false)) {
+    fields.settle({"sliding_window", "max_window_layers"});
+    return;
+  }
   model.sliding_window = fields.size("sliding_window", "sliding_window");
   model.windowed_layers = fields.layer_types(model.layers);
+  fields.settle({"max_window_layers"});
   if (!model.windowed_layers.empty() || model.layers > max_layers) return;
   const std::int64_t first = fields.index("max_window_layers", 28);  // Qwen2Config, Qwen3Config
   for (std::int64_t i = 0; i < model.layers; ++i) model.windowed_layers.push_back(i >= first);
@@ -458,6 +579,7 @@ ModelConfig parse_hf_config(const std::string& text, const std::string& file) {
   fill_derived(model, fields);
   read_rotary(fields, model);
   model.name = name_of(fields);
+  model.notes = fields.notes();
   validate(model, fields);
   return model;
 }

@@ -154,7 +154,8 @@ struct LayerGraph {
   std::int64_t parameters = 0;  ///< of the whole model, before tensor parallelism
   Bytes weight_bytes;           ///< resident on this chip
   Bytes kv_cache_bytes;
-  Bytes activation_bytes;  ///< largest set alive at once
+  Bytes activation_bytes;          ///< largest set alive at once
+  std::vector<std::string> notes;  ///< what the reader of a result should know
 };
 
 /// Tensors an operation reads from and writes to DRAM at least, given which inputs are warm.

@@ -89,6 +89,8 @@ struct ModelConfig {
   std::int64_t token_types = 0;  ///< rows of the token-type embedding
   bool pooler = false;           ///< dense layer on the first token
 
+  std::vector<std::string> notes;  ///< what of the user's file is not taken into account
+
   /// Sliding window of one layer, 0 = none.
   std::int64_t window(std::int64_t layer) const;
 };

@@ -71,7 +71,12 @@ class Description : public KeyNames {
     }
     YAML::Node root;
     try {
-      root = YAML::Load(text);
+      const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+      if (documents.size() > 1) {
+        fail(documents[1].Mark().line + 1, "", "a second document",
+             "a model description is one document");
+      }
+      if (!documents.empty()) root = documents.front();
     } catch (const YAML::Exception& error) {
       fail(error.mark.is_null() ? 0 : error.mark.line + 1, "", "not YAML: " + error.msg,
            "see models/README.md for the format");

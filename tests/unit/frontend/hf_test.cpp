@@ -256,3 +256,47 @@ TEST_CASE("any truncation or single wrong byte of a config is accepted or refuse
   }
   CHECK(complaint(text).empty());
 }
+
+TEST_CASE("fields that cost no time are ignored, what else is not used becomes a note") {
+  for (const char* name :
+       {"gpt2-xl", "opt-13b", "gpt-neox-20b", "bert-large", "llama-2-7b", "mistral-7b",
+        "mixtral-8x7b", "qwen2.5-7b", "qwen3-8b", "gemma-7b", "phi-2", "phi-3-mini"}) {
+    Json json = config(std::string(name) + ".json");
+    INFO(name);
+    CHECK(parsed(json).notes.empty());
+    json["attention_probs_dropout_prob"] = 0.1;
+    json["transformers_version"] = "4.40.0";
+    json["bos_token_id"] = 1;
+    json["rope_theta"] = 1e6;
+    json["rms_norm_eps"] = 1e-5;
+    json["unheard_of"] = nullptr;
+    json["also_unheard_of"] = false;
+    json["nothing"] = Json::object();
+    CHECK(parsed(json).notes.empty());
+    json["unheard_of"] = 3;
+    REQUIRE(parsed(json).notes.size() == 1);
+    CHECK(parsed(json).notes[0] ==
+          "fields of the config.json that are not taken into account: \"unheard_of\"");
+  }
+  // Soft-capping of the scores costs a tanh each.
+  CHECK_THAT(parsed(config("gemma-2-9b.json")).notes.at(0), Contains("attn_logit_softcapping"));
+
+  Json llama = config("llama-2-7b.json");
+  llama["layer_types"] = std::vector<std::string>(32, "full_attention");
+  CHECK(parsed(llama).notes.empty());
+  llama["layer_types"][7] = "linear_attention";
+  CHECK_THAT(parsed(llama).notes.at(0), Contains("layer_types"));
+  llama.erase("layer_types");
+  for (int i = 0; i < 20; ++i) llama["x" + std::to_string(i)] = i + 1;
+  CHECK_THAT(parsed(llama).notes.at(0), Contains(" and 12 more"));
+}
+
+TEST_CASE("a quantised checkpoint is noted with its method, whatever stands there") {
+  Json llama = config("llama-2-7b.json");
+  llama["quantization_config"] = {{"quant_method", "awq"}, {"bits", 4}};
+  CHECK_THAT(parsed(llama).notes.at(0), Contains("quantization_config (\"awq\")"));
+  for (const Json& odd : {Json(1), Json("fp8"), Json::array({1}), Json({{"a", 1}})}) {
+    llama["quantization_config"] = odd;
+    CHECK_THAT(parsed(llama).notes.at(0), Contains("quantization_config of the config.json"));
+  }
+}
