@@ -8,7 +8,7 @@ struct CauseText {
 };
 // Indexed by Cause, in declaration order. At most 48 characters, to fit the table at 100 columns.
 constexpr CauseText cause_text[cause_count] = {
-    {"tensor_core", "the tensor core is multiplying"},
+    {"tensor_core", "the tensor core is multiplying, padding too"},
     {"scratchpad", "tensor core waits for operands in the scratchpad"},
     {"vector", "FP32 lanes or converters busy, tensor core idle"},
     {"special_function", "special functions (exp) busy, tensor core idle"},

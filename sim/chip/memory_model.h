@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace tessera {
 
@@ -9,5 +10,8 @@ enum class MemoryModel : std::uint8_t {
   hbm,            ///< stacks, pseudo-channels, banks (hbm.h)
   fixed_latency,  ///< one latency, one bandwidth: the second implementation of the socket
 };
+constexpr std::string_view name(MemoryModel model) {
+  return model == MemoryModel::hbm ? "hbm" : "fixed-latency";
+}
 
 }  // namespace tessera

@@ -4,12 +4,14 @@
 
 #include "sim/base/error.h"
 #include "sim/cli/simulation_flags.h"
+#include "sim/cli/terminal.h"
 #include "sim/cli/verb.h"
 #include "sim/cli/workload_flags.h"
 #include "sim/config/loader.h"
+#include "sim/frontend/verify_limits.h"
 #include "sim/trace/digest.h"
-#include "sim/trace/structure.h"
 #include "sim/trace/trace_file.h"
+#include "sim/trace/verify.h"
 
 namespace tessera::cli {
 namespace {
@@ -26,19 +28,29 @@ struct Replay {
   std::string file;
 };
 
-/// Throws InputError unless the trace can be run at all: sizes, references and loops make sense.
-/// Whether it runs to its end is the simulation's to find out, and `trace check`'s to prove.
-void refuse_unsound_structure(const Trace& trace, const std::string& path) {
-  const auto refuse = [&](const std::vector<Finding>& findings) {
-    for (const Finding& finding : findings) {
-      if (finding.severity == Severity::error)
-        throw InputError({path, 0}, "", to_text(finding), "`tessera trace check` lists all");
-    }
-  };
-  for (const Section& section : trace.sections) {
-    refuse(check_section(section));
-    for (const Kernel& kernel : section.kernels) refuse(check_structure(section, kernel));
+/// Throws InputError for a trace that `trace check` on this chip refuses, SimulationError where the
+/// reason is a deadlock.
+void refuse_unsound(const Trace& trace, const ChipConfig& chip, const std::string& path) {
+  std::vector<Finding> findings;
+  {
+    const Progress progress("checking " + path);
+    findings = verify(trace, limits_of(chip));
   }
+  const Finding* worst = nullptr;
+  std::size_t errors = 0;
+  for (const Finding& finding : findings) {
+    if (finding.severity != Severity::error) continue;
+    ++errors;
+    if (worst == nullptr || (finding.rule == Rule::deadlock && worst->rule != Rule::deadlock))
+      worst = &finding;
+  }
+  if (worst == nullptr) return;
+  if (worst->rule == Rule::deadlock) {
+    throw SimulationError(fmt::format("{}: {}", path, to_text(*worst)));
+  }
+  throw InputError({path, 0}, "", to_text(*worst),
+                   errors == 1 ? "mend it, or lower the workload again"
+                               : fmt::format("`tessera trace check` lists all {} errors", errors));
 }
 
 /// What the reader should know when the trace was made for another chip than it runs on.
@@ -66,7 +78,7 @@ Verb add_replay(CLI::App& program) {
             replay->simulation.open();
             const ChipConfig chip = replay->chip.load();
             const Trace trace = read_trace(replay->file);
-            refuse_unsound_structure(trace, replay->file);
+            refuse_unsound(trace, chip, replay->file);
             replay->simulation.simulate_and_report(trace, chip, chip_notes(trace, chip));
             return exit_done;
           }};

@@ -33,10 +33,10 @@ Verb add_run(CLI::App& program) {
             run->simulation.open();
             const ChipConfig chip = run->chip.load();
             const LayerGraph graph = run->workload.build();
-            const std::string note = run->workload.memory_note(graph, chip);
-            const Trace trace = lower_for(graph, chip);
-            run->simulation.simulate_and_report(
-                trace, chip, note.empty() ? std::vector<std::string>{} : std::vector{note});
+            std::vector<std::string> notes = graph.notes;
+            const std::string memory = run->workload.memory_note(graph, chip);
+            if (!memory.empty()) notes.push_back(memory);
+            run->simulation.simulate_and_report(lower_for(graph, chip), chip, notes);
             return exit_done;
           }};
 }

@@ -21,6 +21,9 @@ void SimulationFlags::add_to(CLI::App& app) {
                "Simulate identical layers one by one instead of once (same cycles, slower)");
   add_value(app, "--jobs", jobs_, "N",
             "Processes that simulate at the same time (default: one per CPU)");
+  add_value(app, "--memory", memory_, "MODEL",
+            "What stands behind the L2: hbm (default: stacks, banks, refresh) or fixed-latency "
+            "(one latency, the same peak bandwidth, no banks)");
   add_value(app, "--json", json_, "FILE",
             "Write the report as JSON to this file (-: standard output)");
   add_value(app, "--csv", csv_, "FILE",
@@ -29,6 +32,7 @@ void SimulationFlags::add_to(CLI::App& app) {
 
 void SimulationFlags::open() {
   options_.reuse = !no_reuse_;
+  if (!memory_.empty()) options_.memory = parse_memory_model(memory_);
   options_.jobs = parse_jobs(jobs_);
   std::vector<const OutputFile*> outputs;
   if (!json_.empty()) outputs.push_back(&json_output_.emplace("--json", json_));
@@ -41,6 +45,12 @@ void SimulationFlags::simulate_and_report(const Trace& trace, const ChipConfig& 
   RunResult result;
   {
     const Progress progress("simulating " + trace.workload);
+    if (progress.is_shown()) {
+      options_.progress = [&progress](double simulated_us, double least_us) {
+        progress.show(fmt::format("{:.3f} of at least {:.3f} ms", simulated_us * 1e-3,
+                                  std::max(least_us, simulated_us) * 1e-3));
+      };
+    }
     result = simulate(trace, chip, options_);
   }
   result.tool_version = version;

@@ -27,7 +27,7 @@ class SimulationFlags {
                            const std::vector<std::string>& notes);
 
  private:
-  std::string json_, csv_, jobs_;
+  std::string json_, csv_, jobs_, memory_;
   bool no_reuse_ = false;
   SimulationOptions options_;
   std::optional<OutputFile> json_output_, csv_output_;

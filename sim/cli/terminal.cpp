@@ -42,12 +42,16 @@ int columns() {
 }
 
 Progress::Progress(const std::string& what)
-    : what_(what),
+    : what_(what.substr(0, 60)),
       shown_(isatty(STDERR_FILENO) == 1),
       began_(std::chrono::steady_clock::now()),
       drawn_(began_) {
+  show("...");
+}
+
+void Progress::show(const std::string& how_far) const {
   if (!shown_) return;
-  fmt::print(stderr, "{} ...", what_);
+  fmt::print(stderr, "\r\x1b[K{} {}", what_, how_far);
   std::fflush(stderr);
 }
 

@@ -23,6 +23,9 @@ class Progress {
   ~Progress();
   /// How much is done; the line changes at most ten times a second.
   void update(std::size_t done, std::size_t of);
+  bool is_shown() const { return shown_; }
+  /// Replaces what stands behind `what`.
+  void show(const std::string& how_far) const;
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 

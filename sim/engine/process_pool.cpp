@@ -88,7 +88,9 @@ ProcessAnswer end_of(Child& child) {
 }  // namespace
 
 void run_processes(std::size_t count, int jobs, const std::function<std::string(std::size_t)>& task,
-                   const std::function<AfterAnswer(std::size_t, ProcessAnswer)>& answered) {
+                   const std::function<AfterAnswer(std::size_t, ProcessAnswer)>& answered,
+                   const std::function<void()>& waiting) {
+  constexpr int refresh_ms = 250;
   std::vector<Child> running;
   std::size_t next = 0;
   bool starting = true;
@@ -98,7 +100,9 @@ void run_processes(std::size_t count, int jobs, const std::function<std::string(
       running.push_back(start(task, next++));
     std::vector<pollfd> polls;
     for (const Child& child : running) polls.push_back({child.pipe, POLLIN, 0});
-    if (poll(polls.data(), polls.size(), -1) < 0) continue;
+    const int ready = poll(polls.data(), polls.size(), waiting ? refresh_ms : -1);
+    if (waiting) waiting();
+    if (ready < 0) continue;
     for (std::size_t i = polls.size(); i-- > 0;) {
       if (polls[i].revents == 0 || !drain(running[i])) continue;
       Child child = std::move(running[i]);

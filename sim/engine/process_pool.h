@@ -20,8 +20,10 @@ enum class AfterAnswer : std::uint8_t { go_on, start_no_more };
 /// one) at a time, started in that order. `answered` is called in this process as children end, in
 /// whatever order that is; with start_no_more those already running are still waited for. A task
 /// must return text that is not empty; one that throws, crashes or is killed has failed, and the
-/// others go on. Throws SimulationError where the system gives no process or pipe.
+/// others go on. `waiting`, if any, is called some times a second meanwhile. Throws SimulationError
+/// where the system gives no process or pipe.
 void run_processes(std::size_t count, int jobs, const std::function<std::string(std::size_t)>& task,
-                   const std::function<AfterAnswer(std::size_t, ProcessAnswer)>& answered);
+                   const std::function<AfterAnswer(std::size_t, ProcessAnswer)>& answered,
+                   const std::function<void()>& waiting = {});
 
 }  // namespace tessera

@@ -1,10 +1,14 @@
 #include "sim/engine/section_run.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <type_traits>
 
@@ -31,18 +35,64 @@ std::vector<int> construction_order(int cores, std::uint64_t seed) {
   return order;
 }
 
+/// Chip time that each job has simulated: memory that the children share with their parent.
+class ProgressBoard {
+ public:
+  using Entry = std::atomic<std::int64_t>;  // picoseconds
+  static_assert(Entry::is_always_lock_free, "shared between processes");
+
+  explicit ProgressBoard(std::size_t jobs) : count_(jobs) {
+    void* const memory = mmap(nullptr, count_ * sizeof(Entry), PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+      throw SimulationError(fmt::format("shared memory: {}", std::strerror(errno)));
+    }
+    entries_ = static_cast<Entry*>(memory);  // zero pages are zero counts
+  }
+  ~ProgressBoard() { munmap(entries_, count_ * sizeof(Entry)); }
+  ProgressBoard(const ProgressBoard&) = delete;
+  ProgressBoard& operator=(const ProgressBoard&) = delete;
+
+  Entry& operator[](std::size_t job) { return entries_[job]; }
+  double simulated_us() const {
+    double sum = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      sum += static_cast<double>(entries_[i].load(std::memory_order_relaxed)) * 1e-6;
+    }
+    return sum;
+  }
+
+ private:
+  std::size_t count_;
+  Entry* entries_ = nullptr;
+};
+
+/// Runs until nothing is pending, noting the time now and then.
+void run_to_the_end(ProgressBoard::Entry* noted) {
+  if (noted == nullptr) {
+    sc_core::sc_start();
+    return;
+  }
+  constexpr Picoseconds stretch(20'000'000);
+  while (sc_core::sc_pending_activity() && sc_core::sc_get_status() != sc_core::SC_STOPPED) {
+    sc_core::sc_start(ClockDomain::to_sc_time(stretch), sc_core::SC_EXIT_ON_STARVATION);
+    noted->store(ClockDomain::from_sc_time(sc_core::sc_time_stamp()).value,
+                 std::memory_order_relaxed);
+  }
+}
+
 void append(std::string& out, const void* data, std::size_t size) {
   out.append(static_cast<const char*>(data), size);
 }
 
 std::string simulate_section(const Section& section, const ChipConfig& config,
-                             const SimulationOptions& options) {
+                             const SimulationOptions& options, ProgressBoard::Entry* noted) {
   std::string answer;
   try {
     Chip chip("chip", config, section, options.memory,
               construction_order(config.core.count, options.construction_seed));
     sc_core::sc_report_handler::set_actions(sc_core::SC_INFO, sc_core::SC_DO_NOTHING);
-    sc_core::sc_start();
+    run_to_the_end(noted);
     chip.arbiter().rethrow();
     if (!chip.processor().finished()) throw SimulationError(chip.processor().explain());
     const std::int64_t events = chip.arbiter().events();
@@ -80,8 +130,14 @@ SectionRecord parse(const std::string& answer) {
 void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
                   const SimulationOptions& options) {
   std::vector<Failure> failures;
+  std::optional<ProgressBoard> board;
+  double least_us = 0;
+  if (options.progress && !jobs.empty()) {
+    board.emplace(jobs.size());
+    for (const SectionJob& job : jobs) least_us += job.least_us;
+  }
   const auto task = [&](std::size_t i) {
-    return simulate_section(*jobs[i].section, chip, options);
+    return simulate_section(*jobs[i].section, chip, options, board ? &(*board)[i] : nullptr);
   };
   const auto answered = [&](std::size_t i, const ProcessAnswer& answer) {
     if (!answer.failure.empty()) {
@@ -96,7 +152,12 @@ void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
     }
     return failures.empty() ? AfterAnswer::go_on : AfterAnswer::start_no_more;
   };
-  run_processes(jobs.size(), options.jobs, task, answered);
+  if (board) {
+    run_processes(jobs.size(), options.jobs, task, answered,
+                  [&] { options.progress(board->simulated_us(), least_us); });
+  } else {
+    run_processes(jobs.size(), options.jobs, task, answered);
+  }
   if (failures.empty()) return;
   const Failure& first =
       *std::min_element(failures.begin(), failures.end(),

@@ -18,6 +18,7 @@ struct SectionRecord {
 /// A section to simulate, and where its record goes.
 struct SectionJob {
   const Section* section = nullptr;
+  double least_us = 0;  ///< its roofline
   SectionRecord record;
 };
 

@@ -14,6 +14,7 @@
 #include "sim/engine/section_run.h"
 #include "sim/frontend/roofline.h"
 #include "sim/trace/digest.h"
+#include "sim/trace/link_bytes.h"
 
 namespace tessera {
 namespace {
@@ -82,7 +83,7 @@ void append_ops(RunResult& result, const Section& section, const SectionRecord& 
     r.tensor_flops = op.tensor_flops;
     r.vector_flops = op.vector_flops;
     r.flops = op.tensor_flops.value > 0 ? op.tensor_flops : op.vector_flops;
-    r.roofline_us = roofline(op, chip, result.clock_mhz).us();
+    r.roofline_us = roofline(op, chip, result.clock_mhz, link_bytes(section, i)).us();
     result.ops.push_back(r);
   }
   for (std::size_t i = 0; i < record.kernels.size(); ++i) {
@@ -131,7 +132,35 @@ void check_totals(const RunResult& result) {
   }
 }
 
+/// Throws InputError if the section takes longer than max_section_s at the chip's peaks.
+double least_us(const Section& section, const ChipConfig& chip, double clock_mhz) {
+  double sum = 0;
+  for (std::size_t i = 0; i < section.ops.size(); ++i) {
+    sum += roofline(section.ops[i], chip, clock_mhz, link_bytes(section, i)).us();
+  }
+  if (sum > max_section_s * 1e6) {
+    throw InputError("workload",
+                     fmt::format("'{}' takes {:.3g} s on {} even at its peaks", section.name,
+                                 sum * 1e-6, chip.name),
+                     fmt::format("take smaller sizes: up to {} s are simulated", max_section_s));
+  }
+  return sum;
+}
+
 }  // namespace
+
+MemoryModel parse_memory_model(std::string_view text) {
+  const std::vector<MemoryModel> models = {MemoryModel::hbm, MemoryModel::fixed_latency};
+  std::vector<std::string> names;
+  for (const MemoryModel model : models) {
+    if (name(model) == text) return model;
+    names.emplace_back(name(model));
+  }
+  const std::string close = nearest(std::string(text), names);
+  throw InputError("--memory", fmt::format("there is no memory model '{}'", text),
+                   close.empty() ? fmt::format("give one of {}", fmt::join(names, ", "))
+                                 : fmt::format("did you mean '{}'?", close));
+}
 
 RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationOptions& options) {
   const auto began = std::chrono::steady_clock::now();
@@ -154,13 +183,16 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
     const Section& section = trace.sections[i];
     if (options.reuse) {
       const auto found = known.emplace(execution_digest(section), jobs.size());
-      if (found.second) jobs.push_back({&section, {}});
+      if (found.second) {
+        jobs.push_back({&section, least_us(section, clocked, result.clock_mhz), {}});
+      }
       jobs_of[i].push_back(found.first->second);
       result.reused_sections += section.repeat - (found.second ? 1 : 0);
     } else {
+      const double least = least_us(section, clocked, result.clock_mhz);
       for (std::int64_t copy = 0; copy < section.repeat; ++copy) {
         jobs_of[i].push_back(jobs.size());
-        jobs.push_back({&section, {}});
+        jobs.push_back({&section, least, {}});
       }
     }
   }
@@ -195,7 +227,12 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
                (result.clock_mhz * 1e6);
   }
   result.power_w = seconds > 0 ? energy / seconds : 0;
-  result.digest = content_digest(digest(trace) + canonical_text(clocked));
+  std::string inputs = digest(trace) + canonical_text(clocked);
+  if (options.memory != MemoryModel::hbm) {
+    inputs += name(options.memory);
+    result.notes.push_back(fmt::format("the memory is the {} model", name(options.memory)));
+  }
+  result.digest = content_digest(inputs);
   if (result.reused_sections > 0) {
     result.notes.push_back(fmt::format(
         "{} of {} sections took the result of an identical one (--no-reuse simulates all)",

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string_view>
 
 #include "sim/chip/memory_model.h"
 #include "sim/config/chip_config.h"
@@ -8,6 +10,9 @@
 #include "sim/trace/trace.h"
 
 namespace tessera {
+
+/// A section that takes longer on the chip is a mistake: simulating it would take hours.
+constexpr double max_section_s = 10;
 
 struct SimulationOptions {
   /// Identical sections, and the repetitions of one, are simulated once. false: every one of them
@@ -21,12 +26,19 @@ struct SimulationOptions {
   std::uint64_t construction_seed = 0;
   /// > 0: run at this clock instead of the one the power cap allows.
   double clock_mhz = 0;
+  /// Called some times a second while sections run: the chip's time simulated so far, and what all
+  /// sections together take at least (their rooflines). Has no influence on the result.
+  std::function<void(double simulated_us, double least_us)> progress;
 };
+
+/// Inverse of name(); throws InputError with the nearest valid name.
+MemoryModel parse_memory_model(std::string_view text);
 
 /// Runs a trace on a chip. Each section is elaborated and simulated in a child process (SystemC
 /// elaborates once per process), so the caller's process stays free of simulation state.
-/// Throws InputError if the trace asks for what the chip does not have, SimulationError with who
-/// waits for whom on a deadlock, or if a child dies.
+/// Throws InputError if the trace asks for what the chip does not have, if a section takes longer
+/// than max_section_s even at the chip's peaks, or if the totals do not fit 64 bits;
+/// SimulationError with who waits for whom on a deadlock, or if a child dies.
 RunResult simulate(const Trace& trace, const ChipConfig& chip,
                    const SimulationOptions& options = {});
 

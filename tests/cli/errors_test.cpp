@@ -183,3 +183,57 @@ TEST_CASE("a deadlocked trace is a failed simulation that says who waits for who
   CHECK(checked.status == 1);
   CHECK(contains(checked.out, "deadlock"));
 }
+
+TEST_CASE("replay refuses whatever trace check refuses") {
+  const ScratchFolder folder;
+  REQUIRE(run({"lower", "--chip", "toy", "--op", gemm, "-o", folder / "a.trace"}).status == 0);
+  std::string text = folder.read("a.trace");
+  const std::size_t digest = text.find("\ndigest ");
+  REQUIRE(digest != std::string::npos);
+  text.erase(digest + 1, text.find('\n', digest + 1) - digest);
+  const auto refused = [&](const std::string& from, const std::string& to,
+                           const std::string& finding) {
+    INFO(from << " -> " << to);
+    const std::string file = folder.write("bad.trace", replaced(text, from, to));
+    const Outcome checked = run({"trace", "check", "--chip", "toy", file});
+    INFO(checked.out << checked.err);
+    CHECK(checked.status == 1);
+    CHECK(contains(checked.out, finding));
+    check_refused({"replay", "--chip", "toy", file, "--json", "-"}, {"bad.trace", finding});
+  };
+  // What only a run without time can see: a result that is not stored, work nobody waits for.
+  refused("store C", "load A", "");
+  refused("mma_wait 0", "", "never waited for");
+  refused("section op repeat 1", "section op repeat 1000000000", "repeat is 1000000000");
+  CHECK(run({"replay", "--chip", "toy", folder.write("good.trace", text)}).status == 0);
+}
+
+TEST_CASE("work beyond any bound is refused in time, not begun") {
+  check_refused({"run", "--chip", "h100-sxm", "--allow-oversubscription", "--op",
+                 "gemm m=500000 n=500000 k=500000 dtype=bf16"},
+                {"workload: 'op' takes ", " s on h100-sxm even at its peaks", "smaller sizes"});
+  check_refused({"run", "--chip", "h100-sxm", "--allow-oversubscription", "--op",
+                 "allreduce ranks=8 bytes=100000000000000 dtype=bf16"},
+                {"even at its peaks"});
+}
+
+TEST_CASE("a collective exchange has to fit the memory") {
+  const std::string op = "allgather ranks=8 bytes=200000000000 dtype=bf16";
+  check_refused({"run", "--chip", "h100-sxm", "--op", op},
+                {"memory: the workload needs 200.0 GB", "more than the 85.9 GB of h100-sxm"});
+  const Outcome forced =
+      run({"run", "--chip", "h100-sxm", "--allow-oversubscription", "--op", op, "--csv", "-"});
+  CHECK(forced.status == 0);
+}
+
+TEST_CASE("what is simulated is checked for a second YAML document") {
+  const ScratchFolder folder;
+  check_model_refused(
+      folder.write("a.yaml",
+                   "family: llama\nlayers: 2\nhidden: 64\nheads: 4\ninter: 128\nvocab: 100\n"
+                   "max_positions: 32\n---\nlayers: 3\n"),
+      {"a.yaml:9: a second document"});
+  check_refused(
+      {"run", "--chip", folder.write("c.yaml", "base: toy\n---\nbase: toy\n"), "--op", gemm},
+      {"c.yaml:2: a second document"});
+}

@@ -48,7 +48,16 @@ std::vector<std::string> ScratchFolder::names() const {
 
 Program::Program(const std::vector<std::string>& arguments, const ProgramOptions& options) {
   int out[2], err[2];
-  if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  if (pipe2(out, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  if (options.error_terminal) {
+    err[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (err[0] < 0 || grantpt(err[0]) != 0 || unlockpt(err[0]) != 0)
+      throw std::runtime_error("no terminal");
+    err[1] = open(ptsname(err[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (err[1] < 0) throw std::runtime_error("no terminal");
+  } else if (pipe2(err, O_CLOEXEC) != 0) {
+    throw std::runtime_error("no pipe");
+  }
   std::vector<char*> argv = {const_cast<char*>(TESSERA_BINARY)};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);

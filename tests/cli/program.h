@@ -36,6 +36,7 @@ struct ProgramOptions {
   std::string data = TESSERA_SOURCE_DIR;     ///< $TESSERA_DATA
   std::string standard_output;               ///< a file to write to instead of being captured
   std::string standard_input = "/dev/null";  ///< a file to read
+  bool error_terminal = false;               ///< standard error is a terminal (captured as well)
 };
 
 /// A running tessera without a terminal, by default with the source tree's chips and models.

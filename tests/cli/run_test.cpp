@@ -153,3 +153,83 @@ TEST_CASE("a workload beyond the memory of the chip says by how much") {
   CHECK(warned.status == 0);
   CHECK(contains(warned.out, "note: memory oversubscribed"));
 }
+
+TEST_CASE("an exchange between chips is bound by the link and has its roofline") {
+  // 7/4 of 400 MB at the 450 GB/s of one direction; 14 steps of latency are what is left.
+  const Outcome outcome = run({"run", "--chip", "h100-sxm", "--op",
+                               "allreduce ranks=8 bytes=400000000 dtype=bf16", "--json", "-"});
+  REQUIRE(outcome.status == 0);
+  const json result = json::parse(outcome.out);
+  CHECK(result["bound"] == "link");
+  CHECK(result["roofline_us"].get<double>() == Approx(7.0 / 4 * 400e6 / 450e3).epsilon(0.001));
+  CHECK(result["roofline_fraction"].get<double>() > 0.9);
+  CHECK(result["roofline_fraction"].get<double>() <= 1);
+}
+
+TEST_CASE("the memory behind the L2 can be chosen, and the report says which it was") {
+  const std::vector<std::string> line = {
+      "run", "--chip", "h100-sxm", "--op", "add rows=4096 cols=8192 dtype=bf16", "--json", "-"};
+  const auto with = [&](const std::string& memory) {
+    std::vector<std::string> arguments = line;
+    arguments.insert(arguments.end(), {"--memory", memory});
+    return run(arguments);
+  };
+  const json usual = json::parse(run(line).out);
+  const json hbm = json::parse(with("hbm").out);
+  const json fixed = json::parse(with("fixed-latency").out);
+  CHECK(hbm["digest"] == usual["digest"]);
+  CHECK(hbm["cycles"] == usual["cycles"]);
+  CHECK(fixed["digest"] != usual["digest"]);
+  CHECK(fixed["cycles"] < usual["cycles"]);
+  CHECK(contains(fixed["notes"].dump(), "the memory is the fixed-latency model"));
+  const Outcome wrong = with("fixed-latancy");
+  CHECK(wrong.status == 2);
+  CHECK(contains(wrong.err, "--memory: there is no memory model 'fixed-latancy'"));
+  CHECK(contains(wrong.err, "did you mean 'fixed-latency'?"));
+}
+
+TEST_CASE("a terminal sees how far a simulation has come, and at the end nothing of it") {
+  ProgramOptions options;
+  options.error_terminal = true;
+  const std::vector<std::string> line = {
+      "run", "--chip", "h100-sxm", "--op", "gemm m=8192 n=8192 k=8192 dtype=bf16", "--json", "-"};
+  const Outcome seen = Program(line, options).finish();
+  REQUIRE(seen.status == 0);
+  CHECK(contains(seen.err, "simulating gemm m=8192"));
+  CHECK(contains(seen.err, " of at least "));
+  const std::string erased = "\r\x1b[K";
+  CHECK(seen.err.compare(seen.err.size() - erased.size(), erased.size(), erased) == 0);
+  const Outcome blind = run(line);
+  CHECK(blind.err.empty());
+  json a = json::parse(seen.out), b = json::parse(blind.out);
+  a.erase("simulator");
+  b.erase("simulator");
+  CHECK(a == b);
+}
+
+TEST_CASE("positions that a model does not have are noted, not refused") {
+  const auto notes = [](const std::string& model, const std::string& past) {
+    const Outcome outcome = run({"run", "--chip", "h100-sxm", "--model", model, "--phase", "decode",
+                                 "--past", past, "--layers", "1", "--json", "-"});
+    REQUIRE(outcome.status == 0);
+    return json::parse(outcome.out)["notes"].dump();
+  };
+  CHECK_FALSE(contains(notes("gpt3-175b", "2047"), "positions"));
+  CHECK(contains(notes("gpt3-175b", "2048"),
+                 "gpt3-175b has learned 2048 positions and cannot really run 2049"));
+  CHECK(contains(notes("llama-2-7b", "4096"),
+                 "llama-2-7b was made for 4096 positions, not for 4097"));
+}
+
+TEST_CASE("a field of a config.json that is not taken into account is named") {
+  const ScratchFolder folder;
+  const std::string file = folder.write("m.json", R"({"model_type": "llama", "hidden_size": 64,
+ "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 100,
+ "max_position_embeddings": 64, "quantization_config": {"quant_method": "fp8"}, "moe_experts": 4})");
+  const Outcome outcome = run({"run", "--chip", "toy", "--model", file, "--phase", "prefill",
+                               "--seq", "16", "--json", "-"});
+  REQUIRE(outcome.status == 0);
+  const std::string notes = json::parse(outcome.out)["notes"].dump();
+  CHECK(contains(notes, "quantization_config"));
+  CHECK(contains(notes, "moe_experts"));
+}
