@@ -49,6 +49,10 @@ check 'runs through symbolic links' "one $tree" "$(cd / && "$scratch/bin/tessera
 check 'runs from the search path' "one $tree" "$(cd / && PATH="$scratch/bin:$PATH" tessera)"
 check 'runs as ./tessera' "one $tree" "$(cd "$tree" && ./tessera 2>&1)"
 check 'runs as bash tessera' "one $tree" "$(cd "$tree" && bash tessera 2>&1)"
+check 'runs without a look at other places of the same name' "one $tree" \
+  "$(mkdir -p "$scratch/elsewhere/a tree's place" && CDPATH="$scratch/elsewhere" bash "a tree's place/tessera")"
+check 'a later use starts no other program' "one $tree" \
+  "$(PATH=/none "$(command -v bash)" "$tree/tessera" 2>&1)"
 check 'TESSERA_DATA of the user wins' 'one elsewhere' "$(TESSERA_DATA=elsewhere "$tree/tessera")"
 check 'standard input is the program'"'"'s' "kept" "$(printf kept | { "$tree/tessera" >"$messages"; cat; })"
 
