@@ -79,7 +79,9 @@ Verb add_replay(CLI::App& program) {
             const ChipConfig chip = replay->chip.load();
             const Trace trace = read_trace(replay->file);
             refuse_unsound(trace, chip, replay->file);
-            replay->simulation.simulate_and_report(trace, chip, chip_notes(trace, chip));
+            std::vector<std::string> notes = chip_notes(trace, chip);
+            notes.emplace_back("a trace has no numbers: its numerical error is not studied");
+            replay->simulation.simulate_and_report(trace, chip, notes);
             return exit_done;
           }};
 }

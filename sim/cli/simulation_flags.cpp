@@ -41,7 +41,8 @@ void SimulationFlags::open() {
 }
 
 void SimulationFlags::simulate_and_report(const Trace& trace, const ChipConfig& chip,
-                                          const std::vector<std::string>& notes) {
+                                          const std::vector<std::string>& notes,
+                                          const std::function<void(RunResult&)>& complete) {
   RunResult result;
   {
     const Progress progress("simulating " + trace.workload);
@@ -55,6 +56,7 @@ void SimulationFlags::simulate_and_report(const Trace& trace, const ChipConfig& 
   }
   result.tool_version = version;
   result.notes.insert(result.notes.end(), notes.begin(), notes.end());
+  complete(result);
 
   bool stdout_taken = false;
   const auto write = [&](std::optional<OutputFile>& output, const std::string& content) {

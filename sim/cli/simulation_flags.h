@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,9 +23,11 @@ class SimulationFlags {
   /// InputError.
   void open();
   /// Simulates and writes the report: the files asked for, then the table on standard output unless
-  /// a file is standard output. Throws InputError and SimulationError.
-  void simulate_and_report(const Trace& trace, const ChipConfig& chip,
-                           const std::vector<std::string>& notes);
+  /// a file is standard output. `complete` adds what the simulation does not know. Throws
+  /// InputError and SimulationError.
+  void simulate_and_report(
+      const Trace& trace, const ChipConfig& chip, const std::vector<std::string>& notes,
+      const std::function<void(RunResult&)>& complete = [](RunResult&) {});
 
  private:
   std::string json_, csv_, jobs_, memory_;

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "sim/config/chip_config.h"
 #include "sim/frontend/layer_graph.h"
+#include "sim/precision/arithmetic.h"
 #include "sim/report/result.h"
 
 namespace tessera {
@@ -19,7 +21,9 @@ struct EvaluationOptions {
   bool exact = false;         ///< every row and every output
   /// Copies of a repeated block (decoder layers) that are computed one after the other, each with
   /// weights of its own and with the error of the one before in its input.
-  std::int64_t layers = 1;
+  std::int64_t layers = 2;
+  /// How operands of 8 bits are scaled; nullopt: as each operation's precision says.
+  std::optional<Recipe> recipe;
   const TensorSource* tensors = nullptr;  ///< nullptr: synthetic
 };
 
@@ -36,5 +40,9 @@ struct Evaluation {
 /// lacks an arithmetic, `exact` is too large, a tensor does not fit.
 Evaluation evaluate(const LayerGraph& graph, const ChipConfig& chip,
                     const EvaluationOptions& options);
+
+/// Puts the errors beside the cycles: each operation of `run` takes that of its name ("layer.mlp.up",
+/// "layer[7].mlp.up" of one simulated several times).
+void attach(const LayerGraph& graph, const Evaluation& evaluation, RunResult& run);
 
 }  // namespace tessera

@@ -19,7 +19,7 @@ std::string to_csv(const RunResult& run) {
   std::string csv =
       "chip,workload,name,op,precision,repeat,cycles,time_us,time_fraction,flops,tflops,"
       "hbm_read_bytes,hbm_write_bytes,hbm_gbps,l2_hit_rate,bound,roofline_us,roofline_fraction,"
-      "energy_j";
+      "energy_j,error_quantisation,error_accumulation,error_total,error_propagated,error_sampled";
   for (std::size_t i = 0; i < cause_count; ++i)
     csv += fmt::format(",stall_{}", name(static_cast<Cause>(i)));
   csv += "\n";
@@ -32,6 +32,13 @@ std::string to_csv(const RunResult& run) {
         csv_field(run.workload), csv_field(op.name), csv_field(op.kind), csv_field(op.precision),
         op.repeat, f.cycles, f.time_us, f.time_share, f.flops, f.tflops, f.hbm_read, f.hbm_write,
         f.hbm_gbps, f.l2_hit_rate, name(f.bound), f.roofline_us, f.roofline_fraction, f.energy_j);
+    if (op.error.studied) {
+      const OpError& e = op.error;
+      csv += fmt::format(",{},{},{},{},{}", e.quantisation.rel_rmse, e.accumulation.rel_rmse,
+                         e.total.rel_rmse, e.propagated.rel_rmse, e.sampled);
+    } else {
+      csv += ",,,,,";
+    }
     for (const double fraction : f.stalls) csv += fmt::format(",{}", fraction);
     csv += "\n";
   }

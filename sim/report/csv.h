@@ -7,7 +7,8 @@
 namespace tessera {
 
 /// One row per operation in execution order, as `layers` of the JSON (numbers of one execution),
-/// preceded by chip and workload, with one column `stall_CAUSE` per cause. RFC 4180 quoting, lines
+/// preceded by chip and workload, with one column `stall_CAUSE` per cause; the columns
+/// `error_...` are empty where no error was studied. RFC 4180 quoting, lines
 /// end in "\n". Deterministic.
 std::string to_csv(const RunResult& run);
 

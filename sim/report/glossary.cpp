@@ -58,7 +58,7 @@ std::vector<NumberEntry> build() {
     entries.push_back(
         {"stalls." + std::string(name(cause)), "fraction", std::string(meaning(cause))});
   }
-  const std::vector<NumberEntry> rest = {
+  std::vector<NumberEntry> rest = {
       {"layers", "", "the operations, in execution order; numbers are those of one execution"},
       {"layers.name", "", "name of the operation in its model, e.g. attention.qkv"},
       {"layers.op", "", "kind of operation, e.g. linear (`tessera list ops`)"},
@@ -79,8 +79,68 @@ std::vector<NumberEntry> build() {
       {"layers.roofline_fraction", "fraction", "roofline_us / time_us; 1 is perfect"},
       {"layers.energy_j", "J", "energy of one execution"},
       {"layers.stalls", "fraction", "as stalls, of this operation"},
-      {"layers.error", "", "numerical error of the operation; empty unless it was studied"},
-      {"precision", "", "numerical error of the whole workload; empty unless it was studied"},
+      {"layers.error", "",
+       "numerical error of the operation, computed through the chip's arithmetic on sampled tokens "
+       "and outputs; empty unless it was studied (docs/precision.md)"},
+      {"layers.error.quantisation", "",
+       "what rounding the operands of its matrix products to their formats does, arithmetic exact"},
+      {"layers.error.accumulation", "",
+       "what the tensor core's sums lose on those operands, beside exact sums"},
+      {"layers.error.total", "",
+       "both, and the rounding of the result: its own error, given its input as it is"},
+      {"layers.error.propagated", "",
+       "error of its result with the error that its input already had, beside exact arithmetic "
+       "throughout"},
+  };
+  for (const char* part : {"quantisation", "accumulation", "total", "propagated"}) {
+    const std::string prefix = std::string("layers.error.") + part;
+    rest.push_back({prefix + ".rel_rmse", "fraction", "RMS of the error / RMS of the exact values"});
+    rest.push_back({prefix + ".sqnr_db", "dB", "-20 log10(rel_rmse); 0 where there is no error"});
+    rest.push_back({prefix + ".max_over_rms", "fraction",
+                    "largest error among the sampled outputs / RMS of the exact values"});
+    if (part == std::string("total") || part == std::string("propagated"))
+      rest.push_back({prefix + ".interval", "fraction",
+                      "95 % confidence interval of rel_rmse, for the sampling; both ends are the "
+                      "value where every output was computed"});
+  }
+  for (const char* operand : {"input", "weight"}) {
+    const std::string prefix = std::string("layers.error.") + operand;
+    rest.push_back({prefix, "",
+                    operand == std::string("input")
+                        ? "rounding the activations (attention: queries) to the operands' format"
+                        : "rounding the weights (attention: keys) to the operands' format"});
+    rest.push_back({prefix + ".amax", "", "largest magnitude before scaling"});
+    rest.push_back({prefix + ".underflow", "fraction", "elements that were not 0 and became 0"});
+    rest.push_back({prefix + ".overflow", "fraction", "elements that were clipped"});
+    rest.push_back({prefix + ".dynamic_range", "powers of 2",
+                    "log2 of the largest over the smallest non-zero magnitude"});
+    rest.push_back({prefix + ".block_dynamic_range", "powers of 2",
+                    "the largest dynamic range of a stretch of at most 128 elements along k"});
+  }
+  const std::vector<NumberEntry> last = {
+      {"layers.error.outputs", "", "outputs of the operation"},
+      {"layers.error.sampled", "", "outputs that were computed"},
+      {"precision", "",
+       "numerical error of the whole workload; empty unless it was studied (--no-precision leaves it "
+       "out, and a trace has no numbers)"},
+      {"precision.seed", "", "seed of the synthetic tensors and of the sampling"},
+      {"precision.tensors", "", "synthetic, or the folder the tensors came from"},
+      {"precision.recipe", "", "how FP8 operands are scaled; empty where none are FP8"},
+      {"precision.exact", "", "whether every output was computed"},
+      {"precision.tokens", "", "tokens (rows of the activations)"},
+      {"precision.sampled_tokens", "", "tokens that were computed"},
+      {"precision.layers", "", "decoder layers of the workload"},
+      {"precision.evaluated_layers", "",
+       "layers that were computed, one after the other with weights of their own"},
+      {"precision.layer_output_error", "fraction",
+       "relative error of the residual stream behind the first layer, each token relative to its own "
+       "length"},
+      {"precision.layer_output_interval", "fraction",
+       "95 % confidence interval of layer_output_error, for the sampling"},
+      {"precision.output_error", "fraction",
+       "the same behind the last layer, extrapolated where fewer were computed; without layers the "
+       "relative RMSE of the last result"},
+      {"precision.notes", "", "what a reader of these numbers should know"},
       {"simulator", "", "the simulator itself; the only part that differs between equal runs"},
       {"simulator.wall_s", "s", "wall-clock time of the simulation"},
       {"simulator.events", "", "events the simulation kernel processed"},
@@ -89,6 +149,7 @@ std::vector<NumberEntry> build() {
       {"simulator.peak_rss_bytes", "bytes", "largest resident memory of the simulating process"},
   };
   entries.insert(entries.end(), rest.begin(), rest.end());
+  entries.insert(entries.end(), last.begin(), last.end());
   return entries;
 }
 
@@ -121,7 +182,7 @@ const std::vector<NumberEntry>& glossary() {
 std::string glossary_text(int width) {
   std::size_t name_width = 0;
   for (const NumberEntry& entry : glossary()) name_width = std::max(name_width, entry.name.size());
-  constexpr std::size_t unit_width = 8;
+  constexpr std::size_t unit_width = 11;
   const std::size_t indent = 2 + name_width + 2 + unit_width + 2;
   const std::size_t room =
       std::max<std::size_t>(24, static_cast<std::size_t>(std::max(width, 0)) > indent

@@ -18,6 +18,52 @@ Json stalls_json(const Stalls& stalls) {
   return json;
 }
 
+Json measure_json(const ErrorMeasure& m) {
+  return Json{{"rel_rmse", finite(m.rel_rmse)},
+              {"sqnr_db", finite(m.sqnr_db)},
+              {"max_over_rms", finite(m.max_over_rms)}};
+}
+
+Json operand_json(const OperandStatistics& s) {
+  return Json{{"amax", finite(s.amax)},
+              {"underflow", finite(s.underflow)},
+              {"overflow", finite(s.overflow)},
+              {"dynamic_range", finite(s.dynamic_range)},
+              {"block_dynamic_range", finite(s.block_dynamic_range)}};
+}
+
+Json error_json(const OpError& error) {
+  if (!error.studied) return Json::object();
+  Json json{{"quantisation", measure_json(error.quantisation)},
+            {"accumulation", measure_json(error.accumulation)},
+            {"total", measure_json(error.total)},
+            {"propagated", measure_json(error.propagated)}};
+  json["total"]["interval"] = {finite(error.total_low), finite(error.total_high)};
+  json["propagated"]["interval"] = {finite(error.propagated_low), finite(error.propagated_high)};
+  json["input"] = operand_json(error.input);
+  json["weight"] = operand_json(error.weight);
+  json["outputs"] = error.outputs;
+  json["sampled"] = error.sampled;
+  return json;
+}
+
+Json precision_json(const PrecisionResult& precision) {
+  if (!precision.studied) return Json::object();
+  return Json{{"seed", precision.seed},
+              {"tensors", precision.tensors},
+              {"recipe", precision.recipe},
+              {"exact", precision.exact},
+              {"tokens", precision.tokens},
+              {"sampled_tokens", precision.sampled_tokens},
+              {"layers", precision.layers},
+              {"evaluated_layers", precision.evaluated_layers},
+              {"layer_output_error", finite(precision.layer_output)},
+              {"layer_output_interval",
+               {finite(precision.layer_output_low), finite(precision.layer_output_high)}},
+              {"output_error", finite(precision.output)},
+              {"notes", precision.notes}};
+}
+
 Json layer_json(const OpResult& op, const Figures& f) {
   return Json{{"name", op.name},
               {"op", op.kind},
@@ -38,7 +84,7 @@ Json layer_json(const OpResult& op, const Figures& f) {
               {"roofline_fraction", f.roofline_fraction},
               {"energy_j", f.energy_j},
               {"stalls", stalls_json(f.stalls)},
-              {"error", Json::object()}};
+              {"error", error_json(op.error)}};
 }
 
 }  // namespace
@@ -74,7 +120,7 @@ Json to_json(const RunResult& run, SimulatorPart simulator) {
             {"notes", run.notes},
             {"stalls", stalls_json(f.stalls)},
             {"layers", Json::array()},
-            {"precision", Json::object()}};
+            {"precision", precision_json(run.precision)}};
   const std::vector<Figures> ops = op_figures(run);
   for (std::size_t i = 0; i < ops.size(); ++i)
     json["layers"].push_back(layer_json(run.ops[i], ops[i]));

@@ -21,6 +21,15 @@ struct ErrorMeasure {
   double max_over_rms = 0;  ///< largest error seen / RMS of the reference
 };
 
+/// What rounding an operand to its format met.
+struct OperandStatistics {
+  double amax = 0;           ///< largest magnitude
+  double underflow = 0;      ///< share of the elements that were not 0 and became 0
+  double overflow = 0;       ///< share of the elements that were clipped
+  double dynamic_range = 0;  ///< log2 of the largest over the smallest non-zero magnitude
+  double block_dynamic_range = 0;  ///< the largest such range of a stretch along k
+};
+
 /// Numerical error of one operation. The first three are its own, given its input as it is; they
 /// are all zero for operations without a matrix product.
 struct OpError {
@@ -32,9 +41,7 @@ struct OpError {
   /// 95 % confidence intervals of the relative RMSE, [estimate, estimate] where all was computed.
   double total_low = 0, total_high = 0;
   double propagated_low = 0, propagated_high = 0;
-  double underflow = 0;            ///< share of the non-zero operands that became 0
-  double overflow = 0;             ///< share of the operands that were clipped
-  double block_dynamic_range = 0;  ///< log2(max/min non-zero) in a scaling block; mean of blocks
+  OperandStatistics input, weight;  ///< of attention: queries, keys
   std::int64_t outputs = 0;        ///< of the operation ...
   std::int64_t sampled = 0;        ///< ... and how many of them were computed
 };

@@ -163,6 +163,12 @@ std::size_t total_width(const std::vector<Column>& columns) {
   return width - 2;
 }
 
+/// A relative error in percent, two digits.
+std::string error_text(double error) {
+  const double percents = error * 100;
+  return percents < 0.0095 ? fmt::format("{:.0e}", percents) : fmt::format("{:.2g}", percents);
+}
+
 std::string waits(const Stalls& stalls, std::size_t count) {
   std::string text;
   for (const auto& [cause, fraction] : ranked(stalls)) {
@@ -199,10 +205,11 @@ std::string operations(const RunResult& run, std::size_t width, const Paint& pai
     groups = kept;
   }
 
-  Column op{"operation", true, 0, {}}, kind{"op", true, 6, {}}, precision{"prec", true, 4, {}},
+  Column op{"operation", true, 0, {}}, kind{"op", true, 7, {}}, precision{"prec", true, 4, {}},
       repeat{"times", false, 3, {}}, time{"time", false, 0, {}}, share{"% time", false, 0, {}},
       tflops{"TFLOP/s", false, 0, {}}, gbps{"GB/s", false, 0, {}}, bound{"bound", true, 0, {}},
-      roof{"% roof", false, 0, {}}, stalls{"top stalls", true, 5, {}};
+      roof{"% roof", false, 0, {}}, own{"% error", false, 5, {}},
+      propagated{"% err out", false, 1, {}}, stalls{"top stalls", true, 6, {}};
   for (const OpGroup& group : groups) {
     const Figures& f = group.total;
     op.cells.push_back(cut(printable(group.name), 28));
@@ -216,10 +223,16 @@ std::string operations(const RunResult& run, std::size_t width, const Paint& pai
     bound.cells.push_back(std::string(name(f.bound)));
     roof.cells.push_back(f.roofline_us > 0 ? fmt::format("{:.1f}", f.roofline_fraction * 100)
                                            : "-");
+    const OpError& error = group.op->error;
+    own.cells.push_back(error.total.rel_rmse > 0 ? error_text(error.total.rel_rmse) : "-");
+    propagated.cells.push_back(error.studied ? error_text(error.propagated.rel_rmse) : "-");
     stalls.cells.push_back(waits(f.stalls, 3));
   }
-  std::vector<Column> columns = {op,     kind, precision, repeat, time,  share,
-                                 tflops, gbps, bound,     roof,   stalls};
+  std::vector<Column> columns = {op,     kind, precision, repeat, time, share, tflops,
+                                 gbps,   bound, roof,     own,    propagated, stalls};
+  if (std::none_of(groups.begin(), groups.end(),
+                   [](const auto& g) { return g.op->error.studied; }))
+    columns.erase(columns.begin() + 10, columns.begin() + 12);
   // "x1" everywhere says nothing.
   if (std::all_of(groups.begin(), groups.end(), [](const auto& g) { return g.total.repeat == 1; }))
     columns.erase(columns.begin() + 3);
@@ -253,6 +266,46 @@ std::string operations(const RunResult& run, std::size_t width, const Paint& pai
     text += fmt::format("  ... and {} shorter ones, {} of the time (JSON and CSV have all)\n",
                         left_out, percent(left_out_share));
   return text;
+}
+
+/// `text` in lines of at most `width` characters, indented.
+std::string wrapped(const std::string& text, std::size_t width) {
+  std::string lines, line = " ";
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = std::min(text.find(' ', start), text.size());
+    const std::string word = text.substr(start, end - start);
+    if (line.size() + 1 + word.size() > width && line.size() > 4) {
+      lines += line + "\n";
+      line = "   ";
+    }
+    line += " " + word;
+    start = end + 1;
+  }
+  return lines + line + "\n";
+}
+
+std::string numerical_error(const PrecisionResult& precision, std::size_t width,
+                            const Paint& paint) {
+  if (!precision.studied) return "";
+  const std::string source =
+      precision.tensors == "synthetic" ? "synthetic tensors" : "tensors of " + precision.tensors;
+  std::string text = fmt::format(
+      "{}, seed {}{}; {}", printable(source), precision.seed,
+      precision.recipe.empty() ? "" : ", FP8 scaling " + precision.recipe,
+      precision.exact ? "every output computed"
+                      : fmt::format("{} of {} tokens and some outputs of each computed",
+                                    precision.sampled_tokens, precision.tokens));
+  if (precision.layers > 0) {
+    text += fmt::format("; behind the first layer {} % [{}, {}]",
+                        error_text(precision.layer_output), error_text(precision.layer_output_low),
+                        error_text(precision.layer_output_high));
+    if (precision.layers > 1)
+      text += fmt::format(", behind the last of {} {} %", precision.layers,
+                          error_text(precision.output));
+  }
+  std::string lines = paint.heading("  numerical error") + "\n" + wrapped(text, width);
+  for (const std::string& note : precision.notes) lines += wrapped(printable(note), width);
+  return lines;
 }
 
 std::string core_cycles(const Figures& f, std::size_t width, const Paint& paint) {
@@ -292,6 +345,8 @@ std::string to_table(const RunResult& run, const TableOptions& options) {
   if (!ops.empty()) text += "\n" + ops;
   const std::string causes = core_cycles(f, width, paint);
   if (!causes.empty()) text += "\n" + paint.heading("  where the core-cycles went") + "\n" + causes;
+  const std::string error = numerical_error(run.precision, width, paint);
+  if (!error.empty()) text += "\n" + error;
   std::string notes;
   for (const std::string& note : run.notes) notes += "  note: " + printable(note) + "\n";
   if (!notes.empty()) text += "\n" + notes;

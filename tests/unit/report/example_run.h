@@ -21,6 +21,17 @@ inline RunResult example_run() {
   run.peak_flops_per_cycle = 100;
   run.hbm_peak_gbps = 10;
   run.power_w = 50;
+  run.precision.studied = true;
+  run.precision.seed = 7;
+  run.precision.tensors = "synthetic";
+  run.precision.tokens = 2048;
+  run.precision.sampled_tokens = 16;
+  run.precision.layers = 2;
+  run.precision.evaluated_layers = 1;
+  run.precision.layer_output = 0.01;
+  run.precision.layer_output_low = 0.009;
+  run.precision.layer_output_high = 0.011;
+  run.precision.output = 0.014;
   run.simulated_sections = 2;
   run.simulator.wall_s = 0.5;
   run.simulator.events = 42;
@@ -43,6 +54,17 @@ inline RunResult example_run() {
   gemm.roofline_us = 0.8;
   gemm.bound = Bound::compute;
   gemm.energy_j = 1;
+  gemm.error.studied = true;
+  gemm.error.quantisation.rel_rmse = 0.03;
+  gemm.error.accumulation.rel_rmse = 0.001;
+  gemm.error.total.rel_rmse = 0.04;
+  gemm.error.total_low = 0.035;
+  gemm.error.total_high = 0.045;
+  gemm.error.propagated.rel_rmse = 0.05;
+  gemm.error.propagated.sqnr_db = 26;
+  gemm.error.input.underflow = 0.25;
+  gemm.error.outputs = 4096;
+  gemm.error.sampled = 64;
   run.ops.push_back(gemm);
 
   OpResult norm;

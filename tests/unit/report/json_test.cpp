@@ -21,8 +21,10 @@ std::set<std::string> keys(const Json& json, const std::string& prefix = "") {
   for (const auto& [key, value] : json.items()) {
     all.insert(prefix + key);
     if (prefix + key == "layers") {
-      for (const Json& layer : value)
+      for (const Json& layer : value) {
         for (const auto& [layer_key, unused] : layer.items()) all.insert("layers." + layer_key);
+        all.merge(keys(layer["error"], "layers.error."));
+      }
     } else if (value.is_object()) {
       all.merge(keys(value, prefix + key + "."));
     }
@@ -91,6 +93,25 @@ TEST_CASE("stalls still sum to 1 after a round trip through text") {
     for (const auto& [cause, fraction] : stalls.items()) sum += fraction.get<double>();
     CHECK(sum == 1.0);
   }
+}
+
+TEST_CASE("the error of an operation that was studied is in the JSON and the CSV") {
+  const Json json = to_json(example_run());
+  const Json& error = json["layers"][0]["error"];
+  CHECK(error["quantisation"]["rel_rmse"] == 0.03);
+  CHECK(error["total"]["interval"] == Json::array({0.035, 0.045}));
+  CHECK(error["propagated"]["sqnr_db"] == 26.0);
+  CHECK(error["input"]["underflow"] == 0.25);
+  CHECK(error["outputs"] == 4096);
+  CHECK(error["sampled"] == 64);
+  CHECK(json["layers"][1]["error"].empty());
+  CHECK(json["precision"]["seed"] == 7);
+  CHECK(json["precision"]["layer_output_error"] == 0.01);
+  const std::vector<std::string> rows = lines(to_csv(example_run()));
+  CHECK(rows[0].find(",error_total,error_propagated,error_sampled,stall_") != std::string::npos);
+  CHECK(rows[1].find(",0.03,0.001,0.04,0.05,64,") != std::string::npos);
+  CHECK(rows[2].find(",,,,,,") != std::string::npos);
+  CHECK(to_json(RunResult{})["precision"].empty());
 }
 
 TEST_CASE("without the simulator part equal results give equal bytes") {

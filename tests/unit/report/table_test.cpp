@@ -56,6 +56,21 @@ TEST_CASE("the table's operations carry the time of all repeats") {
   CHECK(contains(table, "hbm 90%, launch 10%"));
 }
 
+TEST_CASE("the table shows numerical errors where they were studied") {
+  const std::string table = to_table(example_run(), {false, 140});
+  INFO(table);
+  CHECK(contains(table, "% err out"));
+  CHECK(contains(table, "seed 7"));
+  CHECK(contains(table, "16 of 2048 tokens"));
+  CHECK(contains(table, "behind the first layer 1 % [0.9, 1.1]"));
+  CHECK(contains(table, "behind the last of 2 1.4 %"));
+  RunResult bare = example_run();
+  bare.ops[0].error = OpError();
+  bare.precision = PrecisionResult();
+  const std::string without = to_table(bare, {false, 140});
+  CHECK_FALSE(contains(without, "err"));
+}
+
 TEST_CASE("the table says where the core-cycles went, largest first") {
   const std::string table = to_table(example_run());
   INFO(table);
