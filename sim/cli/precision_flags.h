@@ -10,7 +10,8 @@
 
 namespace tessera::cli {
 
-/// What `run` studies of a workload's numbers: --no-precision, --seed, --tensors, --exact, --recipe.
+/// What `run` studies of a workload's numbers: --no-precision, --seed, --tensors, --exact,
+/// --recipe.
 class PrecisionFlags {
  public:
   void add_to(CLI::App& app);

@@ -63,10 +63,9 @@ OpArithmetic arithmetic_of(Precision precision, std::optional<Recipe> recipe,
   if (const std::optional<Recipe> own = recipe_of(precision)) {
     const Recipe used = recipe.value_or(*own);
     if ((used == Recipe::block) != (*own == Recipe::block))
-      throw InputError("--recipe",
-                       fmt::format("'{}' is not for precision {}", name(used), name(precision)),
-                       used == Recipe::block ? "take --precision fp8-block"
-                                             : "take --precision fp8");
+      throw InputError(
+          "--recipe", fmt::format("'{}' is not for precision {}", name(used), name(precision)),
+          used == Recipe::block ? "take --precision fp8-block" : "take --precision fp8");
     switch (used) {
       case Recipe::delayed:
         arithmetic.delayed = true;
@@ -93,8 +92,7 @@ OpArithmetic arithmetic_of(Precision precision, std::optional<Recipe> recipe,
     }
   }
   gemm.a_format = gemm.b_format = format;
-  gemm.accumulation =
-      promotes(precision) ? Accumulation::promote128 : Accumulation::fast;
+  gemm.accumulation = promotes(precision) ? Accumulation::promote128 : Accumulation::fast;
   arithmetic.unit = unit_of(chip, format);
   validate(arithmetic.on_unit());
   return arithmetic;

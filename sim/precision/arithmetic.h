@@ -32,7 +32,7 @@ std::optional<Recipe> recipe_of(Precision precision);
 /// Everything that decides the bits of an operation's matrix products.
 struct OpArithmetic {
   Unit unit;
-  GemmArithmetic gemm;    ///< without its unit
+  GemmArithmetic gemm;   ///< without its unit
   bool delayed = false;  ///< the activations' scale is from other tokens
   /// gemm on this object's unit.
   GemmArithmetic on_unit() const;

@@ -57,7 +57,8 @@ class Attention {
     result.out.reference.resize(x_.rows.rows.size() * static_cast<std::size_t>(result.out.cols));
     result.out.computed.resize(result.out.reference.size());
 
-    const std::int64_t head_count = sampling_.exact ? op_.heads : std::min(sampling_.heads, op_.heads);
+    const std::int64_t head_count =
+        sampling_.exact ? op_.heads : std::min(sampling_.heads, op_.heads);
     const std::vector<std::int64_t> heads =
         sample_columns(0, op_.heads, head_count, sampling_.seed, sampling_.stream);
     const std::vector<std::int64_t> computed_rows = affordable_rows();
@@ -114,7 +115,9 @@ class Attention {
     return groups;
   }
 
-  std::int64_t row(std::int64_t index) const { return x_.rows.rows[static_cast<std::size_t>(index)]; }
+  std::int64_t row(std::int64_t index) const {
+    return x_.rows.rows[static_cast<std::size_t>(index)];
+  }
 
   /// Column of a head's first query, key or value in x.
   std::int64_t query_column(std::int64_t head) const { return head * op_.head_dim; }
@@ -153,8 +156,8 @@ class Attention {
         if (position(row(i)) != 0 || x_.row_count() == 1) others.push_back(i);
       }
       const Random choice(sampling_.seed, sampling_.stream ^ stream_of("keys"));
-      const Random signs(sampling_.seed,
-                         sampling_.stream ^ stream_of("signs") ^ static_cast<std::uint64_t>(kv_head));
+      const Random signs(sampling_.seed, sampling_.stream ^ stream_of("signs") ^
+                                             static_cast<std::uint64_t>(kv_head));
       const auto blocks = static_cast<std::uint64_t>(2 * ((d + 127) / 128));
       for (std::int64_t p = 0; p < length; ++p) {
         const auto number = static_cast<std::uint64_t>(p);
@@ -165,8 +168,8 @@ class Attention {
           from = others[static_cast<std::size_t>(u * static_cast<double>(others.size()))];
         }
         const auto copy = [&](std::int64_t column, std::uint64_t block, Pair& to) {
-          for (const auto& [source, target] : {std::pair{&x_.reference, &to.reference},
-                                               std::pair{&x_.computed, &to.computed}}) {
+          for (const auto& [source, target] :
+               {std::pair{&x_.reference, &to.reference}, std::pair{&x_.computed, &to.computed}}) {
             const float* values_of_row = source->data() + from * x_.cols + column;
             if (own) {
               std::copy_n(values_of_row, d, target->data() + p * d);
@@ -182,10 +185,11 @@ class Attention {
     // A cache narrower than the operands: quantised on the way in, widened on the way out.
     if (bits(op_.kv_format) < bits(how_.a_format)) {
       for (Pair* pair : {&keys_, &values}) {
-        const QuantisedMatrix q = quantise(pair->computed.data(), length, d, op_.kv_format,
-                                           Scaling::tensor);
+        const QuantisedMatrix q =
+            quantise(pair->computed.data(), length, d, op_.kv_format, Scaling::tensor);
         const std::vector<double> wide = q.dequantised();
-        for (std::size_t i = 0; i < wide.size(); ++i) pair->computed[i] = static_cast<float>(wide[i]);
+        for (std::size_t i = 0; i < wide.size(); ++i)
+          pair->computed[i] = static_cast<float>(wide[i]);
       }
     }
     // V^T: rows of the second product's B.
@@ -216,7 +220,8 @@ class Attention {
     const Score largest = *std::max_element(scores + begin, scores + end);
     double sum = 0;
     for (std::int64_t p = begin; p < end; ++p) {
-      const double e = std::exp((static_cast<double>(scores[p]) - static_cast<double>(largest)) * scale);
+      const double e =
+          std::exp((static_cast<double>(scores[p]) - static_cast<double>(largest)) * scale);
       probabilities[p] = static_cast<float>(e);
       sum += e;
     }
@@ -288,7 +293,8 @@ class Attention {
                   part[static_cast<std::size_t>(i * d + j)]);
     };
     const auto as_is = [](std::vector<float>&) {};
-    exact_attention(q_reference, group, rows, keys_.reference, values_.reference, as_is, part.data());
+    exact_attention(q_reference, group, rows, keys_.reference, values_.reference, as_is,
+                    part.data());
     store(out.reference);
     exact_attention(q_computed, group, rows, keys_.computed, values_.computed, as_is, part.data());
     store(own);
@@ -297,9 +303,9 @@ class Attention {
       const std::vector<double> wide = m.dequantised();
       return std::vector<float>(wide.begin(), wide.end());
     };
-    exact_attention(floats(q), group, rows, floats(k), floats(v),
-                    [&](std::vector<float>& p) { p = floats(quantise_probabilities(p)); },
-                    part.data());
+    exact_attention(
+        floats(q), group, rows, floats(k), floats(v),
+        [&](std::vector<float>& p) { p = floats(quantise_probabilities(p)); }, part.data());
     store(quantised);
 
     std::vector<float> scores(static_cast<std::size_t>(n * length));
@@ -307,15 +313,15 @@ class Attention {
     std::vector<float> probabilities(scores.size());
     std::vector<float> sums;
     for (std::int64_t i = 0; i < n; ++i)
-      sums.push_back(static_cast<float>(
-          exponentials(scores.data() + i * length, rows[group[static_cast<std::size_t>(i)]],
-                       probabilities.data() + i * length)));
+      sums.push_back(static_cast<float>(exponentials(scores.data() + i * length,
+                                                     rows[group[static_cast<std::size_t>(i)]],
+                                                     probabilities.data() + i * length)));
     std::vector<float> result(static_cast<std::size_t>(n * d));
     emulate(quantise_probabilities(probabilities), v, product, result.data());
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t j = 0; j < d; ++j)
-        part[static_cast<std::size_t>(i * d + j)] = double{
-            result[static_cast<std::size_t>(i * d + j)] / sums[static_cast<std::size_t>(i)]};
+        part[static_cast<std::size_t>(i * d + j)] =
+            double{result[static_cast<std::size_t>(i * d + j)] / sums[static_cast<std::size_t>(i)]};
     store(out.computed);
   }
 

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "sim/frontend/layer_graph.h"
-#include "sim/precision/sampled_tensor.h"
 #include "sim/precision/arithmetic.h"
+#include "sim/precision/sampled_tensor.h"
 
 namespace tessera {
 

@@ -44,7 +44,8 @@ const std::vector<Row>& rows() {
       {"mlp.down", {"encoder.layer.{0}.output.dense"}},
       {"moe.router", {"layers.{0}.block_sparse_moe.gate"}},
       {"moe.up",
-       {"layers.{0}.block_sparse_moe.experts.{1}.w1", "layers.{0}.block_sparse_moe.experts.{1}.w3"}},
+       {"layers.{0}.block_sparse_moe.experts.{1}.w1",
+        "layers.{0}.block_sparse_moe.experts.{1}.w3"}},
       {"moe.down", {"layers.{0}.block_sparse_moe.experts.{1}.w2"}},
       {"attention.norm", {"layers.{0}.input_layernorm"}},
       {"attention.norm", {"h.{0}.ln_1"}},
@@ -79,7 +80,7 @@ const std::vector<Row>& rows() {
   return table;
 }
 
-constexpr const char* prefixes[] = {"",      "model.",   "transformer.",
+constexpr const char* prefixes[] = {"",      "model.",    "transformer.",
                                     "bert.", "gpt_neox.", "model.decoder."};
 
 }  // namespace

@@ -108,7 +108,8 @@ void rotate(SampledTensor& x, std::int64_t heads, std::int64_t head_dim, std::in
         float* v = values->data() + t * x.cols + head * head_dim;
         for (std::int64_t i = 0; i < pairs; ++i) {
           const double a = double{v[i]}, b = double{v[i + pairs]};
-          const double c = cosine[static_cast<std::size_t>(i)], s = sine[static_cast<std::size_t>(i)];
+          const double c = cosine[static_cast<std::size_t>(i)],
+                       s = sine[static_cast<std::size_t>(i)];
           v[i] = static_cast<float>(a * c - b * s);
           v[i + pairs] = static_cast<float>(a * s + b * c);
         }

@@ -8,8 +8,8 @@
 namespace tessera {
 
 // Operations without a matrix product, on both values of an activation. The datapath computes them
-// in FP32 from stored values; its own error there, some 2^-24, is left out: both values are computed
-// in FP64 and rounded to FP32. Rounding to a stored format is the caller's.
+// in FP32 from stored values; its own error there, some 2^-24, is left out: both values are
+// computed in FP64 and rounded to FP32. Rounding to a stored format is the caller's.
 
 double gelu(double x);  ///< x Phi(x), with the error function
 double silu(double x);  ///< x / (1 + exp(-x))

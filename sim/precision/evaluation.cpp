@@ -115,8 +115,8 @@ class Walk {
     return {block_->name, copy_, op.name, graph_name, -1};
   }
 
-  /// A tensor that no operation of the block has written: what the block before left, the user's, or
-  /// a synthetic one.
+  /// A tensor that no operation of the block has written: what the block before left, the user's,
+  /// or a synthetic one.
   SampledTensor& value(TensorId id) {
     const auto found = values_.find(id);
     if (found != values_.end()) return found->second;
@@ -128,8 +128,11 @@ class Walk {
     // The embedding of unknown tokens has none of the outliers that layers build up.
     const bool follows = layer_number_ > 0 || real_embedding_;
     if (t.name == "x" && follows && previous_ && previous_->cols == t.cols) return *previous_;
-    if ((t.name == "head.last" || t.name == "head.first") && latest_ && latest_->cols == t.cols)
-      return sequence_ends(*latest_, t.name == "head.last");
+    if (t.name == "head.last" || t.name == "head.first") {
+      const SampledTensor* latest = latest_tensor();
+      if (latest != nullptr && latest->cols == t.cols)
+        return sequence_ends(*latest, t.name == "head.last");
+    }
     const RowSample rows = rows_of(t);
     std::vector<float> values(rows.rows.size() * static_cast<std::size_t>(t.cols));
     if (!read_activation({fmt::format("{}.{}", block_->name, t.name), t.name}, t.rows, t.cols, rows,
@@ -204,7 +207,7 @@ class Walk {
     block_ = &block;
     copy_ = copy;
     values_.clear();
-    latest_ = previous_;
+    latest_ = -1;
     std::vector<OpError> errors;
     for (const Op& op : block.ops) {
       OpError error = run_op(op);
@@ -214,12 +217,18 @@ class Walk {
         error.propagated = estimate.measure;
         error.propagated_low = estimate.low;
         error.propagated_high = estimate.high;
-        latest_ = out->second;
+        latest_ = op.outputs.front();
       }
       errors.push_back(error);
     }
-    if (latest_) previous_ = latest_;
+    if (latest_ >= 0) previous_ = std::move(values_.at(latest_));
     return errors;
+  }
+
+  /// What the operation before wrote; nullptr where there is none.
+  const SampledTensor* latest_tensor() const {
+    if (latest_ >= 0) return &values_.at(latest_);
+    return previous_ ? &*previous_ : nullptr;
   }
 
   OpError run_op(const Op& op) {
@@ -288,20 +297,22 @@ class Walk {
     return error;
   }
 
-  /// The matrix product's input: the user's of this name with the error that ours has.
-  SampledTensor product_input(const Op& op, std::int64_t rows, std::int64_t cols) {
-    SampledTensor x = value(op.inputs.front());
-    if (x.cols != cols) throw InputError(op.name, "its input has another width", "fix the graph");
+  /// The matrix product's input: the user's of this name, with the error that ours has, in
+  /// `replaced`.
+  const SampledTensor& product_input(const Op& op, std::int64_t rows, SampledTensor& replaced) {
+    const SampledTensor& x = value(op.inputs.front());
+    if (options_.tensors == nullptr) return x;
     std::vector<float> given(x.reference.size());
-    if (read_activation({fmt::format("{}.{}.{}.input", block_->name, copy_, op.name),
-                         fmt::format("{}.{}.input", block_->name, op.name)},
-                        rows, cols, x.rows, given)) {
-      for (std::size_t i = 0; i < given.size(); ++i)
-        x.computed[i] = given[i] + (x.computed[i] - x.reference[i]);
-      x.reference = given;
-      round_computed(x, activation_format(op.precision));
-    }
-    return x;
+    if (!read_activation({fmt::format("{}.{}.{}.input", block_->name, copy_, op.name),
+                          fmt::format("{}.{}.input", block_->name, op.name)},
+                         rows, x.cols, x.rows, given))
+      return x;
+    replaced = x;
+    for (std::size_t i = 0; i < given.size(); ++i)
+      replaced.computed[i] = given[i] + (x.computed[i] - x.reference[i]);
+    replaced.reference = given;
+    round_computed(replaced, activation_format(op.precision));
+    return replaced;
   }
 
   std::vector<ColumnRange> ranges_of(const Op& op, const Weights& weights) const {
@@ -334,7 +345,8 @@ class Walk {
   }
 
   OpError product(const Op& op) {
-    SampledTensor x = product_input(op, op.m, op.k);
+    SampledTensor replaced;
+    const SampledTensor& x = product_input(op, op.m, replaced);
     const std::string& weight_name = tensor(op.inputs[1]).name;
     const Weights weights = Weights::find(options_.tensors, options_.seed,
                                           parameter(op, weight_name), op.n, op.k, head_dim());
@@ -373,22 +385,23 @@ class Walk {
     const SampledTensor& x = value(op.inputs.front());
     AttentionInput input;
     input.x = &x;
-    input.fused = x.cols == (op.heads + 2 * op.kv_heads) * op.head_dim && op.inputs[0] != op.inputs[1];
+    input.fused =
+        x.cols == (op.heads + 2 * op.kv_heads) * op.head_dim && op.inputs[0] != op.inputs[1];
     input.name = block_->name;
     AttentionSampling sampling;
     sampling.exact = options_.exact;
     sampling.seed = options_.seed;
     sampling.stream = stream_of(parameter(op).text());
     const TensorId out = op.outputs.front();
-    AttentionResult result =
-        attend(op, input, arithmetic_of(op.precision, std::nullopt, chip_), tensor(out).format,
-               sampling);
+    AttentionResult result = attend(op, input, arithmetic_of(op.precision, std::nullopt, chip_),
+                                    tensor(out).format, sampling);
     store(op, std::move(result.out));
     return result.error;
   }
 
   OpError experts(const Op& op) {
-    const SampledTensor x = product_input(op, op.tokens, op.hidden);
+    SampledTensor replaced;
+    const SampledTensor& x = product_input(op, op.tokens, replaced);
     ExpertsInput input;
     input.x = &x;
     for (const Op& other : block_->ops) {
@@ -410,9 +423,8 @@ class Walk {
 
   OpError embedding(const Op& op) {
     const Tensor& table = tensor(op.inputs.front());
-    const Weights weights =
-        Weights::find(options_.tensors, options_.seed, parameter(op, table.name), table.rows,
-                      table.cols, 0);
+    const Weights weights = Weights::find(options_.tensors, options_.seed,
+                                          parameter(op, table.name), table.rows, table.cols, 0);
     count(weights);
     if (!weights.synthetic() && op.name == "embedding.tokens") real_embedding_ = true;
     const Random ids(options_.seed, stream_of("token ids"));
@@ -425,7 +437,7 @@ class Walk {
                                        static_cast<double>(table.rows));
       if (op.name == "embedding.token_types") id = 0;
       float* to = values.data() + i * static_cast<std::size_t>(op.cols);
-      weights.read({std::min(id, table.rows - 1)}, to);
+      weights.read({std::min(id, table.rows - 1)}, 0, op.cols, to);
       if (weights.synthetic())  // of variance 1
         for (std::int64_t j = 0; j < op.cols; ++j)
           to[j] *= static_cast<float>(std::sqrt(static_cast<double>(op.cols)));
@@ -497,9 +509,9 @@ class Walk {
     ++layer_number_;
     ++summary.evaluated_layers;
     if (!previous_) return;
-    const Estimate estimate = estimate_row_error(previous_->computed.data(),
-                                                 previous_->reference.data(), previous_->rows,
-                                                 previous_->clusters);
+    const Estimate estimate =
+        estimate_row_error(previous_->computed.data(), previous_->reference.data(), previous_->rows,
+                           previous_->clusters);
     layer_errors_.push_back(estimate.measure.rel_rmse);
     if (layer_errors_.size() > 1) return;
     summary.layer_output = estimate.measure.rel_rmse;
@@ -514,14 +526,13 @@ class Walk {
       const double last = layer_errors_.back();
       const double before = layer_errors_.size() > 1 ? layer_errors_[layer_errors_.size() - 2] : 0;
       const auto more = static_cast<double>(summary.layers - summary.evaluated_layers);
-      summary.output =
-          std::sqrt(last * last + more * std::max(0.0, last * last - before * before));
+      summary.output = std::sqrt(last * last + more * std::max(0.0, last * last - before * before));
       if (more > 0)
-        summary.notes.push_back(fmt::format(
-            "the error behind the last of {} layers is extrapolated from {} computed",
-            summary.layers, summary.evaluated_layers));
-    } else if (latest_) {
-      summary.output = error_of(*latest_).measure.rel_rmse;
+        summary.notes.push_back(
+            fmt::format("the error behind the last of {} layers is extrapolated from {} computed",
+                        summary.layers, summary.evaluated_layers));
+    } else if (previous_) {
+      summary.output = error_of(*previous_).measure.rel_rmse;
     }
     if (options_.tensors == nullptr) return;
     if (real_tensors_ == 0) {
@@ -549,7 +560,7 @@ class Walk {
   std::int64_t copy_ = 0, layer_number_ = 0;
   std::map<TensorId, SampledTensor> values_;
   std::optional<SampledTensor> previous_;  ///< what the block before left
-  std::optional<SampledTensor> latest_;    ///< what the last operation wrote
+  TensorId latest_ = -1;                   ///< what the last operation wrote; -1 = nothing yet
   bool real_embedding_ = false;
   std::int64_t real_tensors_ = 0, synthetic_weights_ = 0;
   std::vector<double> layer_errors_;

@@ -41,8 +41,8 @@ struct Evaluation {
 Evaluation evaluate(const LayerGraph& graph, const ChipConfig& chip,
                     const EvaluationOptions& options);
 
-/// Puts the errors beside the cycles: each operation of `run` takes that of its name ("layer.mlp.up",
-/// "layer[7].mlp.up" of one simulated several times).
+/// Puts the errors beside the cycles: each operation of `run` takes that of its name
+/// ("layer.mlp.up", "layer[7].mlp.up" of one simulated several times).
 void attach(const LayerGraph& graph, const Evaluation& evaluation, RunResult& run);
 
 }  // namespace tessera

@@ -111,10 +111,10 @@ ExpertsResult mix_experts(const Op& op, const ExpertsInput& input, const OpArith
   for (std::int64_t t = 0; t < rows; ++t) {
     const auto at = static_cast<std::size_t>(t);
     if (input.logits != nullptr) {
-      exact[at] = route_by_logits(input.logits->reference.data() + t * op.experts, op.experts,
-                                  op.topk);
-      computed[at] = route_by_logits(input.logits->computed.data() + t * op.experts, op.experts,
-                                     op.topk);
+      exact[at] =
+          route_by_logits(input.logits->reference.data() + t * op.experts, op.experts, op.topk);
+      computed[at] =
+          route_by_logits(input.logits->computed.data() + t * op.experts, op.experts, op.topk);
     } else {
       exact[at] = computed[at] = route_at_random(op, x.rows.rows[at], sampling.seed);
     }
@@ -129,8 +129,8 @@ ExpertsResult mix_experts(const Op& op, const ExpertsInput& input, const OpArith
   result.out.reference.assign(static_cast<std::size_t>(rows * op.hidden), 0);
   result.out.computed = result.out.reference;
   ProductSampling share = sampling;
-  share.columns = std::max(least_columns,
-                           2 * sampling.columns / static_cast<std::int64_t>(rows_of.size()));
+  share.columns =
+      std::max(least_columns, 2 * sampling.columns / static_cast<std::int64_t>(rows_of.size()));
   const std::int64_t up_cols = (op.gated ? 2 : 1) * op.inter;
   std::vector<ColumnRange> up_ranges = {{0, op.inter}};
   if (op.gated) up_ranges.push_back({op.inter, op.inter});
@@ -154,8 +154,8 @@ ExpertsResult mix_experts(const Op& op, const ExpertsInput& input, const OpArith
     const Weights up = Weights::find(input.source, sampling.seed, name, up_cols, op.hidden, 0);
     const LayerProduct wide = multiply(part, up, arithmetic, up_ranges, share);
     products.add(wide, expert_rows);
-    SampledTensor y = filled(wide, part.rows, up_cols,
-                          fill_columns(wide, up_cols, up_ranges, share));
+    SampledTensor y =
+        filled(wide, part.rows, up_cols, fill_columns(wide, up_cols, up_ranges, share));
     round_computed(y, output);
     if (op.gated) {
       y = silu_mul(y, op.inter);
@@ -173,7 +173,7 @@ ExpertsResult mix_experts(const Op& op, const ExpertsInput& input, const OpArith
     const LayerProduct narrow = multiply(y, down, arithmetic, down_ranges, down_share);
     products.add(narrow, expert_rows);
     SampledTensor z = filled(narrow, part.rows, op.hidden,
-                          fill_columns(narrow, op.hidden, down_ranges, down_share));
+                             fill_columns(narrow, op.hidden, down_ranges, down_share));
     round_computed(z, output);
     result.out.clusters = z.clusters;  // the same columns of every expert
     for (std::int64_t i = 0; i < some; ++i) {
@@ -192,8 +192,8 @@ ExpertsResult mix_experts(const Op& op, const ExpertsInput& input, const OpArith
       }
     }
   }
-  result.error = product_error(products.collected(), x.rows, op.experts * (up_cols + op.hidden),
-                               output);
+  result.error =
+      product_error(products.collected(), x.rows, op.experts * (up_cols + op.hidden), output);
   result.error.outputs = op.tokens * op.topk * (up_cols + op.hidden);
   result.error.sampled = products.computed();
   return result;

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "sim/precision/sampled_tensor.h"
 #include "sim/precision/arithmetic.h"
+#include "sim/precision/sampled_tensor.h"
 #include "sim/precision/weights.h"
 
 namespace tessera {
@@ -22,18 +22,19 @@ struct ProductSampling {
 
 /// x W^T on some of its columns.
 struct LayerProduct {
-  std::vector<std::int64_t> columns;    ///< computed, ascending
-  std::vector<double> reference;        ///< [rows][columns]: exact, of the exact input
-  std::vector<float> computed;          ///< the tensor core's FP32 results, of the computed input
-  std::vector<double> own;              ///< exact, of the computed input
-  std::vector<double> quantised;        ///< exact, of the quantised operands
+  std::vector<std::int64_t> columns;  ///< computed, ascending
+  std::vector<double> reference;      ///< [rows][columns]: exact, of the exact input
+  std::vector<float> computed;        ///< the tensor core's FP32 results, of the computed input
+  std::vector<double> own;            ///< exact, of the computed input
+  std::vector<double> quantised;      ///< exact, of the quantised operands
   QuantisationStatistics input, weight;
 };
 
 /// Columns are drawn from equal parts of each range; where weights share scales across columns
 /// (128 x 128, 16 x 16), they come from whole blocks of such columns.
-LayerProduct multiply(const SampledTensor& x, const Weights& weights, const OpArithmetic& arithmetic,
-                      const std::vector<ColumnRange>& ranges, const ProductSampling& sampling);
+LayerProduct multiply(const SampledTensor& x, const Weights& weights,
+                      const OpArithmetic& arithmetic, const std::vector<ColumnRange>& ranges,
+                      const ProductSampling& sampling);
 
 /// The product's own error (OpError's first three parts, the total's interval, operand statistics
 /// and counts). `output` is what its result is rounded to.
@@ -47,6 +48,6 @@ ColumnFill fill_columns(const LayerProduct& product, std::int64_t columns,
 
 /// The product on all columns.
 SampledTensor filled(const LayerProduct& product, const RowSample& rows, std::int64_t columns,
-                  const ColumnFill& fill);
+                     const ColumnFill& fill);
 
 }  // namespace tessera

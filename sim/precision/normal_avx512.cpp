@@ -6,7 +6,7 @@
 #define TESSERA_WIDE(a, b) _mm512_maskz_mul_epu32(0xFF, (__m512i)(a), (__m512i)(b))
 #else
 #define TESSERA_TARGET
-#define TESSERA_WIDE(a, b) (((a) & std::uint64_t{0xFFFFFFFF}) * ((b) & std::uint64_t{0xFFFFFFFF}))
+#define TESSERA_WIDE(a, b) (((a)&std::uint64_t{0xFFFFFFFF}) * ((b)&std::uint64_t{0xFFFFFFFF}))
 #endif
 #define TESSERA_KERNEL avx512
 #include "sim/precision/normal_loop.h"

@@ -1,8 +1,8 @@
 #pragma once
 
 // Eight blocks of Philox4x32-10 at a time and Box and Muller's transform of them, on vectors of the
-// compiler's that every instruction set carries out bit for bit alike. Included once per instruction
-// set with
+// compiler's that every instruction set carries out bit for bit alike. Included once per
+// instruction set with
 //   TESSERA_TARGET     the function attribute that selects it (may be empty)
 //   TESSERA_WIDE(a, b) the 64-bit products of the low halves of two vectors of 64-bit lanes
 //   TESSERA_KERNEL     the name of the function to define
@@ -75,7 +75,8 @@ TESSERA_TARGET void run(std::uint64_t seed, std::uint64_t stream, std::uint64_t 
 
     // The angle is a quarter turn times quadrant + t, t in [-0.5, 0.5).
     const Words quadrant = (angles + 0x20000000U) >> 30;
-    const Reals t = __builtin_convertvector((Integers)(angles - (quadrant << 30)), Reals) * 0x1p-30F;
+    const Reals t =
+        __builtin_convertvector((Integers)(angles - (quadrant << 30)), Reals) * 0x1p-30F;
     const Reals z = t * t;
     Reals s = z * -0.004602149128913879F + 0.07968021929264069F;
     s = s * z - 0.6459634900093079F;
@@ -86,8 +87,7 @@ TESSERA_TARGET void run(std::uint64_t seed, std::uint64_t stream, std::uint64_t 
     c = c * z + 1.0F;
     const Words swap = 0U - (quadrant & 1U);
     const Words sine = (((Words)c & swap) | ((Words)s & ~swap)) ^ ((quadrant & 2U) << 30);
-    const Words cosine =
-        (((Words)s & swap) | ((Words)c & ~swap)) ^ (((quadrant + 1U) & 2U) << 30);
+    const Words cosine = (((Words)s & swap) | ((Words)c & ~swap)) ^ (((quadrant + 1U) & 2U) << 30);
     const Longs first_pair = (Longs)(radius * (Reals)cosine);
     const Longs second_pair = (Longs)(radius * (Reals)sine);
 

@@ -48,8 +48,8 @@ class Cells {
   void normalise_rows() {
     for (std::size_t t = 0; t < rows_.rows.size(); ++t) {
       const auto begin = static_cast<std::ptrdiff_t>(t) * count_;
-      const double length = std::accumulate(reference_.begin() + begin,
-                                            reference_.begin() + begin + count_, 0.0);
+      const double length =
+          std::accumulate(reference_.begin() + begin, reference_.begin() + begin + count_, 0.0);
       if (!(length > 0)) continue;
       for (std::ptrdiff_t c = begin; c < begin + count_; ++c) {
         error_[static_cast<std::size_t>(c)] /= length;
@@ -66,7 +66,8 @@ class Cells {
       reference += rows_.weights[t] * r;
     });
     for (const double w : rows_.weights) weight += w;
-    mean_square = reference / (weight * static_cast<double>(std::max<std::size_t>(1, columns_.of.size())));
+    mean_square =
+        reference / (weight * static_cast<double>(std::max<std::size_t>(1, columns_.of.size())));
     if (!(reference > 0)) return estimate;
     const double ratio = error / reference;
     ErrorMeasure& m = estimate.measure;

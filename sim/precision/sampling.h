@@ -33,9 +33,9 @@ std::vector<std::int64_t> sample_columns(std::int64_t first, std::int64_t size, 
 /// Columns whose values come from one computed column of a matrix product: they say nothing that
 /// the column has not said.
 struct ColumnClusters {
-  std::int64_t size = 0;     ///< columns of the whole tensor
-  std::int64_t count = 0;    ///< clusters; = size where every column was computed
-  std::vector<int> of;       ///< of each column present
+  std::int64_t size = 0;   ///< columns of the whole tensor
+  std::int64_t count = 0;  ///< clusters; = size where every column was computed
+  std::vector<int> of;     ///< of each column present
 };
 
 /// An error with the 95 % confidence interval of its relative RMSE.

@@ -31,11 +31,11 @@ std::vector<std::int64_t> draw_features(const Random& random, std::int64_t featu
 
 }  // namespace
 
-void synthetic_weights(std::uint64_t seed, const std::string& name, std::int64_t first,
-                       std::int64_t count, std::int64_t k, float* values) {
-  standard_normals(seed, stream_of(name), first * k, count * k, values);
+void synthetic_weights(std::uint64_t seed, const std::string& name, std::int64_t k,
+                       std::int64_t first, std::int64_t count, float* values) {
+  standard_normals(seed, stream_of(name), first, count, values);
   const float deviation = static_cast<float>(1 / std::sqrt(static_cast<double>(k)));
-  for (std::int64_t i = 0; i < count * k; ++i) values[i] *= deviation;
+  for (std::int64_t i = 0; i < count; ++i) values[i] *= deviation;
 }
 
 double largest_of_normals(double n) {
@@ -55,8 +55,8 @@ OutlierStatistics outlier_statistics(std::int64_t parameters) {
 
 ResidualStream::ResidualStream(std::uint64_t seed, std::int64_t parameters, std::int64_t features)
     : seed_(seed), features_(features), outliers_(outlier_statistics(parameters)) {
-  const auto count = static_cast<std::int64_t>(
-      std::ceil(outliers_.features * static_cast<double>(features)));
+  const auto count =
+      static_cast<std::int64_t>(std::ceil(outliers_.features * static_cast<double>(features)));
   outlier_features_ = draw_features(Random(seed, stream_of("outlier features")), features, count);
   const Random random(seed, stream_of("outlier magnitudes"));
   for (std::size_t i = 0; i < outlier_features_.size(); ++i) {

@@ -4,24 +4,23 @@
 #include <string>
 #include <vector>
 
-
 namespace tessera {
 
 // Tensors whose statistics follow the literature, as pure functions of a seed, a name and an
 // element's place. docs/precision.md has the sources.
 
-/// Rows [first, first + count) of weights [n][k]: normal with variance 1 / k, so that a product
+/// Elements [first, first + count) of weights [n][k]: normal with variance 1 / k, so that a product
 /// keeps the variance of its input.
-void synthetic_weights(std::uint64_t seed, const std::string& name, std::int64_t first,
-                       std::int64_t count, std::int64_t k, float* values);
+void synthetic_weights(std::uint64_t seed, const std::string& name, std::int64_t k,
+                       std::int64_t first, std::int64_t count, float* values);
 /// The median of the largest magnitude of n independent standard normals.
 double largest_of_normals(double n);
 
 /// Outliers of the residual stream of a model of so many parameters.
 struct OutlierStatistics {
-  double features = 0;    ///< share of the features that are outliers
-  double presence = 0;    ///< share of the tokens in which an outlier feature is large
-  double least = 0;       ///< magnitudes, in standard deviations of the other features
+  double features = 0;  ///< share of the features that are outliers
+  double presence = 0;  ///< share of the tokens in which an outlier feature is large
+  double least = 0;     ///< magnitudes, in standard deviations of the other features
   double most = 0;
 };
 /// LLM.int8() (arXiv 2208.07339): from 6.7 billion parameters on 0.1 % of the features, 6 at least

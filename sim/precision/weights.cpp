@@ -6,11 +6,16 @@
 #include <cmath>
 
 #include "sim/base/error.h"
+#include "sim/datapath/scaling.h"
 #include "sim/precision/checkpoint_names.h"
 #include "sim/precision/synthetic.h"
 
 namespace tessera {
 namespace {
+
+/// Elements of a synthetic matrix up to which its largest is looked for; beyond, it is the median
+/// of what it may be.
+constexpr double max_generated = 1 << 22;
 
 /// Our own names of a parameter, most specific first.
 std::vector<std::string> own_names(const ParameterName& name, const std::string& parameter) {
@@ -49,8 +54,8 @@ Weights Weights::find(const TensorSource* source, std::uint64_t seed, const Para
     weights.parts_ = {{tensor, 0, rows, false}};
     return weights;
   }
-  for (const CheckpointNames& names :
-       checkpoint_names(name.operation, name.copy, "weight", std::max<std::int64_t>(name.expert, 0))) {
+  for (const CheckpointNames& names : checkpoint_names(name.operation, name.copy, "weight",
+                                                       std::max<std::int64_t>(name.expert, 0))) {
     std::vector<Part> parts;
     std::int64_t first = 0;
     for (const std::string& part : names.parts) {
@@ -59,9 +64,9 @@ Weights Weights::find(const TensorSource* source, std::uint64_t seed, const Para
       const bool matrix = tensor->shape.size() == 2;
       const std::int64_t part_rows = matrix ? tensor->shape[names.transposed ? 1 : 0] : 0;
       if (!matrix || tensor->shape[names.transposed ? 0 : 1] != cols || first + part_rows > rows)
-        wrong_shape(*tensor, names.transposed ? fmt::format("[{}, {}]", cols, rows)
-                                              : fmt::format("rows of {} elements, {} in all", cols,
-                                                            rows));
+        wrong_shape(*tensor, names.transposed
+                                 ? fmt::format("[{}, {}]", cols, rows)
+                                 : fmt::format("rows of {} elements, {} in all", cols, rows));
       parts.push_back({tensor, first, part_rows, names.transposed});
       first += part_rows;
     }
@@ -81,49 +86,51 @@ std::int64_t Weights::stored_row(std::int64_t row) const {
   return (within / interleaved_head_ * 3 + which) * interleaved_head_ + within % interleaved_head_;
 }
 
-void Weights::read(const std::vector<std::int64_t>& chosen, float* values) const {
+void Weights::read(const std::vector<std::int64_t>& chosen, std::int64_t begin, std::int64_t count,
+                   float* values) const {
   if (synthetic()) {
-    for (std::size_t begin = 0; begin < chosen.size();) {
-      std::size_t end = begin + 1;
-      while (end < chosen.size() && chosen[end] == chosen[end - 1] + 1) ++end;
-      synthetic_weights(seed_, name_, chosen[begin], static_cast<std::int64_t>(end - begin), cols_,
-                        values + static_cast<std::int64_t>(begin) * cols_);
-      begin = end;
-    }
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+      synthetic_weights(seed_, name_, cols_, chosen[i] * cols_ + begin, count,
+                        values + static_cast<std::int64_t>(i) * count);
     return;
   }
   for (const Part& part : parts_) {
     const auto in_part = [&](std::int64_t row) {
       return row >= part.first && row < part.first + part.rows;
     };
-    std::size_t begin = 0;
-    while (begin < chosen.size() && !in_part(stored_row(chosen[begin]))) ++begin;
+    std::size_t first = 0;
+    while (first < chosen.size() && !in_part(stored_row(chosen[first]))) ++first;
     std::vector<std::int64_t> wanted;
-    for (std::size_t i = begin; i < chosen.size() && in_part(stored_row(chosen[i])); ++i)
+    for (std::size_t i = first; i < chosen.size() && in_part(stored_row(chosen[i])); ++i)
       wanted.push_back(stored_row(chosen[i]) - part.first);
-    read_part(part, wanted, values + static_cast<std::int64_t>(begin) * cols_);
+    read_part(part, wanted, begin, count, values + static_cast<std::int64_t>(first) * count);
   }
 }
 
 void Weights::read_part(const Part& part, const std::vector<std::int64_t>& wanted,
-                        float* values) const {
+                        std::int64_t begin, std::int64_t count, float* values) const {
   if (!part.transposed) {
     for (std::size_t i = 0; i < wanted.size(); ++i)
-      read_elements(*part.tensor, wanted[i] * cols_, cols_,
-                    values + static_cast<std::int64_t>(i) * cols_);
+      read_elements(*part.tensor, wanted[i] * cols_ + begin, count,
+                    values + static_cast<std::int64_t>(i) * count);
     return;
   }
   std::vector<float> line(static_cast<std::size_t>(part.rows));
-  for (std::int64_t k = 0; k < cols_ && !wanted.empty(); ++k) {
-    read_elements(*part.tensor, k * part.rows, part.rows, line.data());
+  for (std::int64_t k = 0; k < count && !wanted.empty(); ++k) {
+    read_elements(*part.tensor, (begin + k) * part.rows, part.rows, line.data());
     for (std::size_t i = 0; i < wanted.size(); ++i)
-      values[static_cast<std::int64_t>(i) * cols_ + k] = line[static_cast<std::size_t>(wanted[i])];
+      values[static_cast<std::int64_t>(i) * count + k] = line[static_cast<std::size_t>(wanted[i])];
   }
 }
 
 float Weights::amax() const {
   if (synthetic()) {
     const double elements = static_cast<double>(rows_) * static_cast<double>(cols_);
+    if (elements <= max_generated) {
+      std::vector<float> all(static_cast<std::size_t>(rows_ * cols_));
+      synthetic_weights(seed_, name_, cols_, 0, rows_ * cols_, all.data());
+      return amax_of(all.data(), rows_ * cols_);
+    }
     return static_cast<float>(largest_of_normals(elements) / std::sqrt(static_cast<double>(cols_)));
   }
   float amax = 0;
@@ -145,9 +152,8 @@ std::optional<std::vector<float>> find_vector(const TensorSource* source, const 
                                               const std::string& parameter, std::int64_t size) {
   if (source == nullptr) return std::nullopt;
   std::vector<const StoredTensor*> parts;
-  if (const StoredTensor* tensor = source->find_any(own_names({name.block, name.copy,
-                                                               name.operation, "", name.expert},
-                                                              parameter))) {
+  if (const StoredTensor* tensor = source->find_any(
+          own_names({name.block, name.copy, name.operation, "", name.expert}, parameter))) {
     parts = {tensor};
   } else {
     for (const CheckpointNames& names : checkpoint_names(name.operation, name.copy, parameter)) {
@@ -164,8 +170,7 @@ std::optional<std::vector<float>> find_vector(const TensorSource* source, const 
   std::vector<float> values;
   for (const StoredTensor* part : parts) {
     const std::size_t begin = values.size();
-    if (part->shape.size() != 1 ||
-        part->shape[0] > size - static_cast<std::int64_t>(begin))
+    if (part->shape.size() != 1 || part->shape[0] > size - static_cast<std::int64_t>(begin))
       wrong_shape(*part, fmt::format("[{}]", size));
     values.resize(begin + static_cast<std::size_t>(part->shape[0]));
     read_elements(*part, 0, part->shape[0], values.data() + begin);

@@ -36,9 +36,12 @@ class Weights {
   std::int64_t cols() const { return cols_; }
   bool synthetic() const { return parts_.empty(); }
 
-  /// values[i] = row chosen[i]; `chosen` ascends. Throws InputError from read_elements().
-  void read(const std::vector<std::int64_t>& chosen, float* values) const;
-  /// The largest magnitude of the whole matrix; of a synthetic one the median of what it may be.
+  /// values[i] = elements [begin, begin + count) of row chosen[i]; `chosen` ascends. Throws
+  /// InputError from read_elements().
+  void read(const std::vector<std::int64_t>& chosen, std::int64_t begin, std::int64_t count,
+            float* values) const;
+  /// The largest magnitude of the whole matrix; of a large synthetic one the median of what
+  /// it may be.
   float amax() const;
 
  private:
@@ -48,7 +51,8 @@ class Weights {
     bool transposed = false;
   };
 
-  void read_part(const Part& part, const std::vector<std::int64_t>& wanted, float* values) const;
+  void read_part(const Part& part, const std::vector<std::int64_t>& wanted, std::int64_t begin,
+                 std::int64_t count, float* values) const;
   std::int64_t stored_row(std::int64_t row) const;
 
   std::uint64_t seed_ = 0;

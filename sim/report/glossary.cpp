@@ -94,7 +94,8 @@ std::vector<NumberEntry> build() {
   };
   for (const char* part : {"quantisation", "accumulation", "total", "propagated"}) {
     const std::string prefix = std::string("layers.error.") + part;
-    rest.push_back({prefix + ".rel_rmse", "fraction", "RMS of the error / RMS of the exact values"});
+    rest.push_back(
+        {prefix + ".rel_rmse", "fraction", "RMS of the error / RMS of the exact values"});
     rest.push_back({prefix + ".sqnr_db", "dB", "-20 log10(rel_rmse); 0 where there is no error"});
     rest.push_back({prefix + ".max_over_rms", "fraction",
                     "largest error among the sampled outputs / RMS of the exact values"});
@@ -121,7 +122,8 @@ std::vector<NumberEntry> build() {
       {"layers.error.outputs", "", "outputs of the operation"},
       {"layers.error.sampled", "", "outputs that were computed"},
       {"precision", "",
-       "numerical error of the whole workload; empty unless it was studied (--no-precision leaves it "
+       "numerical error of the whole workload; empty unless it was studied (--no-precision leaves "
+       "it "
        "out, and a trace has no numbers)"},
       {"precision.seed", "", "seed of the synthetic tensors and of the sampling"},
       {"precision.tensors", "", "synthetic, or the folder the tensors came from"},
@@ -133,7 +135,8 @@ std::vector<NumberEntry> build() {
       {"precision.evaluated_layers", "",
        "layers that were computed, one after the other with weights of their own"},
       {"precision.layer_output_error", "fraction",
-       "relative error of the residual stream behind the first layer, each token relative to its own "
+       "relative error of the residual stream behind the first layer, each token relative to its "
+       "own "
        "length"},
       {"precision.layer_output_interval", "fraction",
        "95 % confidence interval of layer_output_error, for the sampling"},

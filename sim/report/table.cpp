@@ -228,10 +228,9 @@ std::string operations(const RunResult& run, std::size_t width, const Paint& pai
     propagated.cells.push_back(error.studied ? error_text(error.propagated.rel_rmse) : "-");
     stalls.cells.push_back(waits(f.stalls, 3));
   }
-  std::vector<Column> columns = {op,     kind, precision, repeat, time, share, tflops,
-                                 gbps,   bound, roof,     own,    propagated, stalls};
-  if (std::none_of(groups.begin(), groups.end(),
-                   [](const auto& g) { return g.op->error.studied; }))
+  std::vector<Column> columns = {op,   kind,  precision, repeat, time,       share, tflops,
+                                 gbps, bound, roof,      own,    propagated, stalls};
+  if (std::none_of(groups.begin(), groups.end(), [](const auto& g) { return g.op->error.studied; }))
     columns.erase(columns.begin() + 10, columns.begin() + 12);
   // "x1" everywhere says nothing.
   if (std::all_of(groups.begin(), groups.end(), [](const auto& g) { return g.total.repeat == 1; }))
@@ -289,12 +288,12 @@ std::string numerical_error(const PrecisionResult& precision, std::size_t width,
   if (!precision.studied) return "";
   const std::string source =
       precision.tensors == "synthetic" ? "synthetic tensors" : "tensors of " + precision.tensors;
-  std::string text = fmt::format(
-      "{}, seed {}{}; {}", printable(source), precision.seed,
-      precision.recipe.empty() ? "" : ", FP8 scaling " + precision.recipe,
-      precision.exact ? "every output computed"
-                      : fmt::format("{} of {} tokens and some outputs of each computed",
-                                    precision.sampled_tokens, precision.tokens));
+  std::string text =
+      fmt::format("{}, seed {}{}; {}", printable(source), precision.seed,
+                  precision.recipe.empty() ? "" : ", FP8 scaling " + precision.recipe,
+                  precision.exact ? "every output computed"
+                                  : fmt::format("{} of {} tokens and some outputs of each computed",
+                                                precision.sampled_tokens, precision.tokens));
   if (precision.layers > 0) {
     text += fmt::format("; behind the first layer {} % [{}, {}]",
                         error_text(precision.layer_output), error_text(precision.layer_output_low),

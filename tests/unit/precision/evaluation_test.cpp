@@ -108,9 +108,10 @@ TEST_CASE("a sampled error agrees with that of every output within its interval"
       options.seed = 1;  // the tensors of the exact run; the sample's size differs instead
       options.columns = 24 + static_cast<std::int64_t>(seed);
       const OpError sampled = evaluate(graph, chip(), options).errors.front().front();
-      held += sampled.total_low <= exact.total.rel_rmse && exact.total.rel_rmse <= sampled.total_high
-                  ? 1
-                  : 0;
+      held +=
+          sampled.total_low <= exact.total.rel_rmse && exact.total.rel_rmse <= sampled.total_high
+              ? 1
+              : 0;
     }
     INFO(text);
     CHECK(held >= 7);
@@ -159,8 +160,8 @@ TEST_CASE("a layer's sampled error agrees with that of every output") {
 TEST_CASE("every family and precision can be studied, and equal seeds give equal numbers") {
   for (const Family family : {Family::gpt2, Family::bert, Family::mixtral, Family::gemma2,
                               Family::gpt_neox, Family::phi, Family::qwen3}) {
-    for (const Precision precision : {Precision::fp16, Precision::fp8_promote,
-                                      Precision::fp8_block}) {
+    for (const Precision precision :
+         {Precision::fp16, Precision::fp8_promote, Precision::fp8_block}) {
       INFO(name(family) << " " << name(precision));
       const LayerGraph graph = small_graph(family, precision, 0);
       const Evaluation one = evaluate(graph, chip(), {});
@@ -250,9 +251,8 @@ TEST_CASE("the fused QKV of a checkpoint is found under its parts' names") {
 TEST_CASE("an exact study that nobody could wait for is refused") {
   EvaluationOptions options;
   options.exact = true;
-  CHECK_THROWS_WITH(
-      evaluate(op_graph("gemm m=65536 n=65536 k=65536 dtype=bf16"), chip(), options),
-      Contains("--exact"));
+  CHECK_THROWS_WITH(evaluate(op_graph("gemm m=65536 n=65536 k=65536 dtype=bf16"), chip(), options),
+                    Contains("--exact"));
 }
 
 TEST_CASE("errors are put beside the cycles by name") {

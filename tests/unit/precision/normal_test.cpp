@@ -57,9 +57,9 @@ TEST_CASE("normal numbers have the moments and tails of the normal distribution"
     beyond2 += std::abs(x) > 2 ? 1 : 0;
     beyond4 += std::abs(x) > 4 ? 1 : 0;
   }
-  CHECK(std::abs(mean) < 4e-3);         // 4 standard errors
-  CHECK(std::abs(square - 1) < 6e-3);   // 4.3
-  CHECK(std::abs(fourth - 3) < 0.04);   // 4.2
+  CHECK(std::abs(mean) < 4e-3);        // 4 standard errors
+  CHECK(std::abs(square - 1) < 6e-3);  // 4.3
+  CHECK(std::abs(fourth - 3) < 0.04);  // 4.2
   CHECK(beyond2 / n == Approx(0.0455).epsilon(0.02));
   CHECK(beyond4 == Approx(66.4).margin(35));
 }
