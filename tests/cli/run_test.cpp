@@ -96,6 +96,50 @@ TEST_CASE("repetition and the number of jobs change no bit of the report") {
   CHECK(each["cycles"] == first["cycles"]);
 }
 
+TEST_CASE("run reports the numerical error of the workload, and can leave it out") {
+  const std::vector<std::string> linear = {"--op", "linear m=64 n=128 k=256 dtype=fp8", "--json",
+                                           "-"};
+  const auto report = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"run", "--chip", "h100-sxm"};
+    arguments.insert(arguments.end(), linear.begin(), linear.end());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run(arguments);
+    INFO(outcome.err);
+    REQUIRE(outcome.status == 0);
+    return json::parse(outcome.out);
+  };
+  const json studied = report({});
+  const json& error = studied["layers"][0]["error"];
+  for (const char* part : {"quantisation", "accumulation", "total", "propagated"})
+    CHECK(error[part]["rel_rmse"] > 0);
+  CHECK(error["sampled"] < error["outputs"]);
+  CHECK(studied["precision"]["recipe"] == "current");
+  CHECK(report({"--seed", "2"})["precision"]["seed"] == 2);
+  const json exact = report({"--exact", "--recipe", "token"});
+  CHECK(exact["layers"][0]["error"]["sampled"] == 64 * 128);
+  CHECK(exact["precision"]["recipe"] == "token");
+  const json bare = report({"--no-precision"});
+  CHECK(bare["precision"].empty());
+  CHECK(bare["layers"][0]["error"].empty());
+  CHECK(bare["cycles"] == studied["cycles"]);
+}
+
+TEST_CASE("flags of the numerical study that do not fit are refused") {
+  const auto refused = [](std::vector<std::string> more, const std::string& part) {
+    std::vector<std::string> arguments = {"run", "--chip", "h100-sxm", "--op", gemm};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run(arguments);
+    INFO(outcome.err);
+    CHECK(outcome.status == 2);
+    CHECK(contains(outcome.err, part));
+  };
+  refused({"--recipe", "curent"}, "did you mean 'current'?");
+  refused({"--recipe", "current"}, "no operation computes in FP8");
+  refused({"--tensors", "no-such-folder"}, "no-such-folder");
+  refused({"--seed", "-1"}, "--seed");
+  refused({"--no-precision", "--exact"}, "--no-precision");
+}
+
 TEST_CASE("a key of the chip can be overridden") {
   const std::string op = "add rows=2048 cols=2048 dtype=bf16";
   const auto time = [&](const std::string& bandwidth) {
@@ -119,7 +163,9 @@ TEST_CASE("a lowered trace replays to the same numbers") {
   INFO(replayed.err);
   REQUIRE(replayed.status == 0);
   CHECK(without_simulator(replayed.out) ==
-        without_simulator(run(toy_run({"--op", gemm, "--json", "-"})).out));
+        without_simulator(run(toy_run({"--op", gemm, "--no-precision", "--json", "-"})).out));
+  CHECK(json::parse(replayed.out)["precision"].empty());
+  CHECK(contains(replayed.out, "numerical error is not studied"));
 
   const Outcome printed = run({"lower", "--chip", "toy", "--op", gemm, "-o", "-"});
   CHECK(printed.out == folder.read("gemm.trace"));

@@ -40,17 +40,17 @@ TEST_CASE("an error is relative to the reference and weighed by what its row sta
   rows.rows = {0, 1};
   rows.weights = {1, 3};
   const float reference[] = {1, 1, 2, 2};
-  const float computed[] = {1.5F, 1, 2, 3};
+  const float computed[] = {1.25F, 1, 2, 3};
   const Estimate e = estimate_error(computed, reference, rows, separate_columns(2));
-  // (1 * 0.25 + 3 * 1) / (1 * 2 + 3 * 8)
-  CHECK(e.measure.rel_rmse == Approx(std::sqrt(3.25 / 26)));
+  // (1 * 0.0625 + 3 * 1) / (1 * 2 + 3 * 8)
+  CHECK(e.measure.rel_rmse == Approx(std::sqrt(3.0625 / 26)));
   CHECK(e.measure.sqnr_db == Approx(-20 * std::log10(e.measure.rel_rmse)));
   CHECK(e.measure.max_over_rms == Approx(1 / std::sqrt(26.0 / 8)));
   CHECK(e.low < e.measure.rel_rmse);
   CHECK(e.high > e.measure.rel_rmse);
-  // Each row relative to itself: (1 * 0.125 + 3 * 0.125) / 4
+  // Each row relative to itself: (1 * 0.03125 + 3 * 0.125) / 4
   CHECK(estimate_row_error(computed, reference, rows, separate_columns(2)).measure.rel_rmse ==
-        Approx(std::sqrt(0.125)));
+        Approx(std::sqrt(0.1015625)));
   CHECK(estimate_error(reference, reference, rows, separate_columns(2)).measure.rel_rmse == 0);
 }
 
