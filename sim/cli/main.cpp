@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -77,6 +78,9 @@ Each verb has its own --help.)");
 
 int main(int argc, char** argv) {
   namespace cli = tessera::cli;
+  // Buffers that come and go stay with the process: in virtual machines a page anew is expensive.
+  mallopt(M_MMAP_THRESHOLD, 64 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
   // The SystemC library prints a banner on start otherwise.
   setenv("SYSTEMC_DISABLE_COPYRIGHT_MESSAGE", "1", 1);
   cli::remove_unfinished_outputs_on_signals();

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <thread>
 #include <vector>
 
 #include "sim/base/error.h"
@@ -57,11 +56,6 @@ const Unit* unit_of_format(const std::string& gpu, Format format) {
 std::uint64_t parse_seed(const std::string& text) {
   return static_cast<std::uint64_t>(
       parse_count("--seed", text, 0, std::numeric_limits<std::int64_t>::max()));
-}
-
-int parse_jobs(const std::string& text) {
-  if (text.empty()) return static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
-  return static_cast<int>(parse_count("--jobs", text, 1, 1024));
 }
 
 nlohmann::ordered_json to_json(const ErrorFigures& f) {

@@ -21,8 +21,6 @@ const Unit* unit_of_format(const std::string& gpu, Format format);
 
 /// --seed N.
 std::uint64_t parse_seed(const std::string& text);
-/// --jobs N; "" is one per processor.
-int parse_jobs(const std::string& text);
 
 /// rel_rmse, sqnr_db (null without error), max_over_rms, max_over_max, bias, cosine_distance,
 /// non_finite.

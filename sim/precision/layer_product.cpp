@@ -15,7 +15,7 @@ namespace {
 /// Columns of a pass in which all of them are computed.
 constexpr std::int64_t pass_columns = 128;
 /// Elements of k in a slice, about.
-constexpr std::int64_t slice_products = 4096;
+constexpr std::int64_t slice_products = 1024;
 /// Products between promotions (Accumulation::promote128).
 constexpr std::int64_t promotion = 128;
 
