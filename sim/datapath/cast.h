@@ -18,8 +18,10 @@ void encode(Format format, Overflow overflow, const float* values, std::uint16_t
             std::int64_t n, Isa isa = best_isa());
 
 /// values[i] = decode(format, codes[i]) for i < n.
-void decode(Format format, const std::uint8_t* codes, float* values, std::int64_t n);
-void decode(Format format, const std::uint16_t* codes, float* values, std::int64_t n);
+void decode(Format format, const std::uint8_t* codes, float* values, std::int64_t n,
+            Isa isa = best_isa());
+void decode(Format format, const std::uint16_t* codes, float* values, std::int64_t n,
+            Isa isa = best_isa());
 
 /// rounded[i] = the value of `format` nearest to values[i] (ties to even): encode, then decode.
 /// In place if both pointers are the same; any format but int32.

@@ -1,11 +1,17 @@
 #pragma once
 
-// FP32 to a narrower format, round to nearest even, written so that the compiler vectorises it: no
-// branches, one pass. Included once per instruction set with
+// Conversions between FP32 and narrower formats, written so that the compiler vectorises them: no
+// branches, one pass (sim/CMakeLists.txt has the compiler flags that it needs). Included once per
+// instruction set with
 //   TESSERA_TARGET   the function attribute that selects it (may be empty)
 //   TESSERA_KERNELS  the name of the table to define
 // The default rounding mode of the processor is assumed, as everywhere in C++.
+//
+// Rounding to nearest even is left to the FP32 adder: added to a power of two whose last place is
+// the last place of the format at that magnitude, a number comes out rounded there. The power is
+// 2^(23 - fraction bits) times that of the number, or of the smallest normal number if it is less.
 
+#include <algorithm>
 #include <cstring>
 
 #include "sim/datapath/cast_kernels.h"
@@ -17,27 +23,30 @@ namespace {
 template <int exponent_bits, int fraction_bits, int bias, Specials specials, Overflow overflow>
 struct Layout {
   static constexpr int fraction = fraction_bits;
+  static constexpr int drop = 23 - fraction_bits;
   static constexpr std::int32_t sign_shift = 31 - exponent_bits - fraction_bits;
   static constexpr std::int32_t ones = (1 << (exponent_bits + fraction_bits)) - 1;
   static constexpr std::int32_t max = specials == Specials::ieee ? ones - (1 << fraction_bits)
                                       : specials == Specials::fn ? ones - 1
                                                                  : ones;
-  /// What becomes of a magnitude beyond max; the NaN of fnuz is patched in at the end.
+  /// What overflow becomes: the code after max is Inf, or NaN, wherever there is one.
   static constexpr std::int32_t beyond =
-      overflow == Overflow::saturate || specials == Specials::none ? max
-      : specials == Specials::ieee                                 ? max + 1
-                                   : ones + (specials == Specials::fnuz);
-  static constexpr bool beyond_is_nan =
-      overflow == Overflow::to_special && (specials == Specials::fn || specials == Specials::fnuz);
+      overflow == Overflow::saturate || specials == Specials::none ? max : max + 1;
+  static constexpr bool beyond_is_nan = beyond > max &&
+                                        (specials == Specials::fn || specials == Specials::fnuz);
   static constexpr std::int32_t nan = specials == Specials::fnuz   ? ones + 1
                                       : specials == Specials::none ? max
                                                                    : ones;
+  static constexpr bool has_nan = specials != Specials::none;
+  static constexpr bool has_infinity = specials == Specials::ieee;
   static constexpr bool negative_zero = specials != Specials::fnuz;
-  /// FP32 pattern of the smallest normal number.
+  /// Exponents as those of FP32: such a format is a piece of an FP32 pattern.
+  static constexpr bool wide = exponent_bits == 8;
+  /// FP32 patterns of the smallest normal number and of the number with a code above 0.
   static constexpr std::int32_t min_normal = (128 - bias) << 23;
-  /// FP32 pattern of the power of two whose last place is the format's smallest subnormal: adding
-  /// it makes the FP32 adder do the rounding.
-  static constexpr std::int32_t magic = (127 + (1 - bias) - fraction_bits + 23) << 23;
+  static constexpr std::int32_t pattern(std::int32_t code) {
+    return min_normal + ((code - (1 << fraction_bits)) << drop);
+  }
 };
 
 /// condition ? x : y, as masks: compilers turn `?:` into a branch around floating-point arithmetic.
@@ -46,92 +55,196 @@ inline std::int32_t either(bool condition, std::int32_t x, std::int32_t y) {
   return (x & mask) | (y & ~mask);
 }
 
+inline float as_float(std::int32_t pattern) {
+  float value = 0;
+  std::memcpy(&value, &pattern, 4);
+  return value;
+}
+inline std::int32_t as_pattern(float value) {
+  std::int32_t pattern = 0;
+  std::memcpy(&pattern, &value, 4);
+  return pattern;
+}
+
+/// The power of two that rounds a magnitude, as a pattern.
+template <class L>
+inline std::int32_t rounding_power(std::int32_t magnitude) {
+  return std::max(magnitude & 0x7F800000, L::min_normal) + (L::drop << 23);
+}
+
 template <class L, class Code>
 TESSERA_TARGET void encode_loop(const float* __restrict values, Code* __restrict codes,
                                 std::int64_t n) {
-  constexpr int drop = 23 - L::fraction;
-  float magic = 0;
-  const std::int32_t magic_bits = L::magic;
-  std::memcpy(&magic, &magic_bits, 4);
   for (std::int64_t i = 0; i < n; ++i) {
-    std::int32_t pattern = 0;
-    std::memcpy(&pattern, values + i, 4);
+    const std::int32_t pattern = as_pattern(values[i]);
     const std::int32_t magnitude = pattern & 0x7FFFFFFF;
-    const std::int32_t sign = static_cast<std::int32_t>(
+    const auto sign = static_cast<std::int32_t>(
         (static_cast<std::uint32_t>(pattern) & 0x80000000u) >> L::sign_shift);
-
-    // Normal: rebias, then add half of the last place, less one if it is even. Unsigned, because a
-    // magnitude below the normal ones wraps around; its result is not the one chosen.
-    std::uint32_t rebiased = static_cast<std::uint32_t>(magnitude) -
-                             static_cast<std::uint32_t>(L::min_normal - (1 << 23));
-    rebiased += ((1u << (drop - 1)) - 1) + (rebiased >> drop & 1u);
-    const auto normal = static_cast<std::int32_t>(rebiased >> drop);
-
-    float small = 0;
-    std::memcpy(&small, &magnitude, 4);
-    small += magic;
-    std::int32_t subnormal = 0;
-    std::memcpy(&subnormal, &small, 4);
-    subnormal -= magic_bits;
-
-    std::int32_t code = either(magnitude < L::min_normal, subnormal, normal);
-    const bool over = code > L::max;
-    code = either(over, L::beyond, code);
-    // A NaN loses its sign, and so does what overflows to one; -0 does where there is none.
+    std::int32_t code = 0;
+    if (L::wide) {
+      code = (magnitude + ((1 << (L::drop - 1)) - 1) + (magnitude >> L::drop & 1)) >> L::drop;
+      code = std::min(code, L::beyond);
+    } else {
+      const std::int32_t limited = std::min(magnitude, L::pattern(L::beyond));
+      const std::int32_t power = rounding_power<L>(limited);
+      // The significand in last places, and above it the exponent less one.
+      code = as_pattern(as_float(limited) + as_float(power)) - power +
+             ((power - (L::min_normal + (L::drop << 23))) >> L::drop);
+    }
+    // A NaN loses its sign, and so does -0 where there is none.
     std::int32_t signed_code = code | sign;
-    if (L::beyond_is_nan) signed_code = either(over, code, signed_code);
     if (!L::negative_zero) signed_code = either(code == 0, 0, signed_code);
-    code = either(magnitude > 0x7F800000, L::nan, signed_code);
-    codes[i] = static_cast<Code>(code);
+    codes[i] = static_cast<Code>(either(magnitude > 0x7F800000, L::nan, signed_code));
   }
 }
 
-template <Overflow overflow>
-Encode<std::uint8_t> narrow_kernel(Format format) {
+/// Encoded and decoded again.
+template <class L>
+TESSERA_TARGET void round_loop(const float* values, float* rounded, std::int64_t n) {
+  constexpr std::int32_t quiet_nan = 0x7FC00000;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int32_t pattern = as_pattern(values[i]);
+    const std::int32_t magnitude = pattern & 0x7FFFFFFF;
+    std::int32_t result = 0;
+    if (L::wide) {
+      constexpr std::int32_t low = (1 << L::drop) - 1;
+      result = (magnitude + (low >> 1) + (magnitude >> L::drop & 1)) & ~low;
+      result = std::min(result, L::beyond << L::drop);
+    } else {
+      const std::int32_t limited = std::min(magnitude, L::pattern(L::beyond));
+      const float power = as_float(rounding_power<L>(limited));
+      result = as_pattern((as_float(limited) + power) - power);
+      if (L::has_infinity) result = either(result > L::pattern(L::max), 0x7F800000, result);
+    }
+    std::int32_t signed_result = result | (pattern & ~0x7FFFFFFF);
+    if (!L::negative_zero) signed_result = either(result == 0, 0, signed_result);
+    if (L::beyond_is_nan)
+      signed_result = either(result > L::pattern(L::max), quiet_nan, signed_result);
+    rounded[i] = as_float(
+        either(magnitude > 0x7F800000, L::has_nan ? quiet_nan : L::pattern(L::max), signed_result));
+  }
+}
+
+template <class L, class Code>
+TESSERA_TARGET void decode_loop(const Code* __restrict codes, float* __restrict values,
+                                std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int32_t code = codes[i];
+    const std::int32_t magnitude = code & L::ones;
+    const auto sign = static_cast<std::int32_t>(static_cast<std::uint32_t>(code & (L::ones + 1))
+                                                << L::sign_shift);
+    const std::int32_t fraction = magnitude << L::drop;
+    std::int32_t result = fraction;
+    if (!L::wide) {
+      // A subnormal is the fraction beside the smallest normal number, less that number.
+      const std::int32_t subnormal =
+          as_pattern(as_float(fraction + L::min_normal) - as_float(L::min_normal));
+      result = either(fraction < 0x800000, subnormal, fraction + (L::min_normal - 0x800000));
+      if (L::has_infinity) {
+        result = either(magnitude > L::max, 0x7F800000, result);
+        result = either(magnitude > L::max + 1, 0x7FC00000, result);
+      } else if (L::has_nan) {
+        result = either(magnitude > L::max, 0x7FC00000, result);
+      }
+    }
+    result |= sign;
+    if (!L::negative_zero)
+      result = either((code & (2 * L::ones + 1)) == L::nan, 0x7FC00000, result);
+    values[i] = as_float(result);
+  }
+}
+
+template <Overflow overflow, template <class> class Kernel>
+typename Kernel<Layout<4, 3, 7, Specials::fn, overflow>>::Type narrow_kernel(Format format) {
   switch (format) {
     case Format::e4m3:
-      return encode_loop<Layout<4, 3, 7, Specials::fn, overflow>>;
+      return Kernel<Layout<4, 3, 7, Specials::fn, overflow>>::loop;
     case Format::e5m2:
-      return encode_loop<Layout<5, 2, 15, Specials::ieee, overflow>>;
+      return Kernel<Layout<5, 2, 15, Specials::ieee, overflow>>::loop;
     case Format::e4m3fnuz:
-      return encode_loop<Layout<4, 3, 8, Specials::fnuz, overflow>>;
+      return Kernel<Layout<4, 3, 8, Specials::fnuz, overflow>>::loop;
     case Format::e5m2fnuz:
-      return encode_loop<Layout<5, 2, 16, Specials::fnuz, overflow>>;
+      return Kernel<Layout<5, 2, 16, Specials::fnuz, overflow>>::loop;
     case Format::e3m2:
-      return encode_loop<Layout<3, 2, 3, Specials::none, overflow>>;
+      return Kernel<Layout<3, 2, 3, Specials::none, overflow>>::loop;
     case Format::e2m3:
-      return encode_loop<Layout<2, 3, 1, Specials::none, overflow>>;
+      return Kernel<Layout<2, 3, 1, Specials::none, overflow>>::loop;
     case Format::e2m1:
-      return encode_loop<Layout<2, 1, 1, Specials::none, overflow>>;
+      return Kernel<Layout<2, 1, 1, Specials::none, overflow>>::loop;
     default:
       return nullptr;
   }
+}
+
+template <Overflow overflow, template <class> class Kernel>
+typename Kernel<Layout<5, 10, 15, Specials::ieee, overflow>>::Type half_kernel(Format format) {
+  switch (format) {
+    case Format::fp16:
+      return Kernel<Layout<5, 10, 15, Specials::ieee, overflow>>::loop;
+    case Format::bf16:
+      return Kernel<Layout<8, 7, 127, Specials::ieee, overflow>>::loop;
+    default:
+      return nullptr;
+  }
+}
+
+template <class Code>
+struct To {
+  template <class L>
+  struct Kernel {
+    using Type = Encode<Code>;
+    static constexpr Type loop = encode_loop<L, Code>;
+  };
+};
+template <class Code>
+struct From {
+  template <class L>
+  struct Kernel {
+    using Type = Decode<Code>;
+    static constexpr Type loop = decode_loop<L, Code>;
+  };
+};
+template <class L>
+struct Rounded {
+  using Type = Round;
+  static constexpr Type loop = round_loop<L>;
+};
+
+constexpr Overflow saturate = Overflow::saturate;
+constexpr Overflow to_special = Overflow::to_special;
+
+Encode<std::uint8_t> encode_narrow(Format format, Overflow overflow) {
+  return overflow == saturate ? narrow_kernel<saturate, To<std::uint8_t>::Kernel>(format)
+                              : narrow_kernel<to_special, To<std::uint8_t>::Kernel>(format);
+}
+
+Encode<std::uint16_t> encode_half(Format format, Overflow overflow) {
+  return overflow == saturate ? half_kernel<saturate, To<std::uint16_t>::Kernel>(format)
+                              : half_kernel<to_special, To<std::uint16_t>::Kernel>(format);
+}
+
+Decode<std::uint8_t> decode_narrow(Format format) {
+  return narrow_kernel<saturate, From<std::uint8_t>::Kernel>(format);
+}
+
+Decode<std::uint16_t> decode_half(Format format) {
+  return half_kernel<saturate, From<std::uint16_t>::Kernel>(format);
 }
 
 template <Overflow overflow>
-Encode<std::uint16_t> half_kernel(Format format) {
-  switch (format) {
-    case Format::fp16:
-      return encode_loop<Layout<5, 10, 15, Specials::ieee, overflow>>;
-    case Format::bf16:
-      return encode_loop<Layout<8, 7, 127, Specials::ieee, overflow>>;
-    default:
-      return nullptr;
-  }
+Round round_kernel(Format format) {
+  if (format == Format::tf32) return round_loop<Layout<8, 10, 127, Specials::ieee, overflow>>;
+  if (const Round narrow = narrow_kernel<overflow, Rounded>(format)) return narrow;
+  return half_kernel<overflow, Rounded>(format);
 }
 
-Encode<std::uint8_t> narrow(Format format, Overflow overflow) {
-  return overflow == Overflow::saturate ? narrow_kernel<Overflow::saturate>(format)
-                                        : narrow_kernel<Overflow::to_special>(format);
-}
-
-Encode<std::uint16_t> half(Format format, Overflow overflow) {
-  return overflow == Overflow::saturate ? half_kernel<Overflow::saturate>(format)
-                                        : half_kernel<Overflow::to_special>(format);
+Round round_values(Format format, Overflow overflow) {
+  return overflow == saturate ? round_kernel<saturate>(format) : round_kernel<to_special>(format);
 }
 
 }  // namespace
 
-const Kernels TESSERA_KERNELS = {narrow, half};
+const Kernels TESSERA_KERNELS = {encode_narrow, encode_half, decode_narrow, decode_half,
+                                 round_values};
 
 }  // namespace tessera::cast_kernels

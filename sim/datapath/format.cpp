@@ -70,7 +70,9 @@ std::uint32_t nan_code(const FloatFormat& f) {
 
 /// The code of a value that overflowed and is not to stay finite.
 std::uint32_t infinity_code(const FloatFormat& f, bool negative) {
-  if (f.specials == Specials::ieee) return stored(f, negative, f.max_code() + 1);
+  // Of fn formats that code is NaN; NVIDIA's conversions keep its sign.
+  if (f.specials == Specials::ieee || f.specials == Specials::fn)
+    return stored(f, negative, f.max_code() + 1);
   if (f.specials == Specials::none) return stored(f, negative, f.max_code());
   return nan_code(f);
 }

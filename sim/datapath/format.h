@@ -79,7 +79,8 @@ enum class Rounding : std::uint8_t { nearest_even, toward_zero, up, down, stocha
 enum class Overflow : std::uint8_t {
   /// The largest finite value with its sign (PTX `satfinite`).
   saturate,
-  /// Inf where the format has one, else NaN, else (Specials::none) the largest finite value. A
+  /// Inf where the format has one, else NaN (of e4m3 with the value's sign), else (Specials::none)
+  /// the largest finite value. A
   /// finite value that its rounding direction takes toward zero stays at the largest finite value.
   to_special,
 };

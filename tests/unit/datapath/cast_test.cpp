@@ -74,28 +74,62 @@ TEST_CASE("array encoding equals the scalar encoding at the edges of each format
   }
 }
 
-TEST_CASE("array decoding equals the scalar decoding") {
-  for (const Format format : all_formats()) {
-    if (!is_float(format) || bits(format) > 16) continue;
-    CAPTURE(name(format));
-    std::int64_t wrong = 0;
-    for (std::uint32_t code = 0; code < 1u << bits(format); ++code) {
-      float value = 0;
-      if (bits(format) == 16) {
-        const auto half = static_cast<std::uint16_t>(code);
-        decode(format, &half, &value, 1);
-      } else {
-        const auto narrow = static_cast<std::uint8_t>(code);
-        decode(format, &narrow, &value, 1);
+TEST_CASE("array decoding equals the scalar decoding for every code on each path") {
+  for (const Isa isa : supported_isas()) {
+    for (const Format format : all_formats()) {
+      if (!is_float(format) || bits(format) > 16) continue;
+      CAPTURE(name(isa), name(format));
+      // Bits above the format's width are ignored.
+      const std::uint32_t count = bits(format) == 16 ? 1u << 16 : 256;
+      std::vector<std::uint8_t> narrow(count);
+      std::vector<std::uint16_t> half(count);
+      for (std::uint32_t code = 0; code < count; ++code) {
+        narrow[code] = static_cast<std::uint8_t>(code);
+        half[code] = static_cast<std::uint16_t>(code);
       }
-      const float expected = decode(format, code);
-      wrong += std::isnan(expected) ? !std::isnan(value) : fp32_bits(value) != fp32_bits(expected);
+      std::vector<float> values(count);
+      if (bits(format) == 16) {
+        decode(format, half.data(), values.data(), count, isa);
+      } else {
+        decode(format, narrow.data(), values.data(), count, isa);
+      }
+      std::int64_t wrong = 0;
+      for (std::uint32_t code = 0; code < count; ++code) {
+        const float expected = decode(format, code);
+        wrong += std::isnan(expected) ? !std::isnan(values[code])
+                                      : fp32_bits(values[code]) != fp32_bits(expected);
+      }
+      CHECK(wrong == 0);
     }
-    CHECK(wrong == 0);
   }
 }
 
-TEST_CASE("rounding to a format is encoding and decoding, in place too and for any length") {
+TEST_CASE("rounding to a format is encoding and decoding, on each path") {
+  for (const Isa isa : supported_isas()) {
+    for (const Format format : all_formats()) {
+      if (!is_float(format)) continue;
+      for (const Overflow overflow : {Overflow::saturate, Overflow::to_special}) {
+        CAPTURE(name(isa), name(format), overflow == Overflow::saturate);
+        std::vector<float> values = patterns(0, 1u << 16, 65521);
+        const std::vector<float> at_edges = edges(bits(format) > 16 ? Format::bf16 : format);
+        values.insert(values.end(), at_edges.begin(), at_edges.end());
+        std::vector<float> rounded(values.size());
+        round_to(format, overflow, values.data(), rounded.data(),
+                 static_cast<std::int64_t>(values.size()), isa);
+        std::int64_t wrong = 0;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          const float expected =
+              decode(format, encode(format, double{values[i]}, Rounding::nearest_even, overflow));
+          wrong += std::isnan(expected) ? !std::isnan(rounded[i])
+                                        : fp32_bits(rounded[i]) != fp32_bits(expected);
+        }
+        CHECK(wrong == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("rounding to a format works in place and for any length") {
   for (const Format format : all_formats()) {
     if (!is_float(format)) continue;
     CAPTURE(name(format));

@@ -153,7 +153,8 @@ TEST_CASE("overflow saturates, or becomes what the format has for it") {
   CHECK(saturated(Format::e4m3, -infinity) == 0xFE);
   CHECK(unsaturated(Format::e4m3, 464) == 0x7E);
   CHECK(unsaturated(Format::e4m3, 464.001) == 0x7F);
-  CHECK(unsaturated(Format::e4m3, -infinity) == 0x7F);
+  CHECK(unsaturated(Format::e4m3, -infinity) == 0xFF);
+  CHECK(unsaturated(Format::e4m3, -465) == 0xFF);
   CHECK(unsaturated(Format::e5m2, 61439) == 0x7B);
   CHECK(unsaturated(Format::e5m2, 61440) == 0x7C);
   CHECK(unsaturated(Format::e5m2, -1e30) == 0xFC);
