@@ -11,7 +11,6 @@
 // the last place of the format at that magnitude, a number comes out rounded there. The power is
 // 2^(23 - fraction bits) times that of the number, or of the smallest normal number if it is less.
 
-#include <algorithm>
 #include <cstring>
 
 #include "sim/datapath/cast_kernels.h"
@@ -55,6 +54,10 @@ inline std::int32_t either(bool condition, std::int32_t x, std::int32_t y) {
   return (x & mask) | (y & ~mask);
 }
 
+/// By value: the references of std::min and std::max keep the compiler from seeing one operation.
+inline std::int32_t smaller(std::int32_t x, std::int32_t y) { return x < y ? x : y; }
+inline std::int32_t larger(std::int32_t x, std::int32_t y) { return x > y ? x : y; }
+
 inline float as_float(std::int32_t pattern) {
   float value = 0;
   std::memcpy(&value, &pattern, 4);
@@ -69,7 +72,7 @@ inline std::int32_t as_pattern(float value) {
 /// The power of two that rounds a magnitude, as a pattern.
 template <class L>
 inline std::int32_t rounding_power(std::int32_t magnitude) {
-  return std::max(magnitude & 0x7F800000, L::min_normal) + (L::drop << 23);
+  return larger(magnitude & 0x7F800000, L::min_normal) + (L::drop << 23);
 }
 
 template <class L, class Code>
@@ -83,9 +86,9 @@ TESSERA_TARGET void encode_loop(const float* __restrict values, Code* __restrict
     std::int32_t code = 0;
     if (L::wide) {
       code = (magnitude + ((1 << (L::drop - 1)) - 1) + (magnitude >> L::drop & 1)) >> L::drop;
-      code = std::min(code, L::beyond);
+      code = smaller(code, L::beyond);
     } else {
-      const std::int32_t limited = std::min(magnitude, L::pattern(L::beyond));
+      const std::int32_t limited = smaller(magnitude, L::pattern(L::beyond));
       const std::int32_t power = rounding_power<L>(limited);
       // The significand in last places, and above it the exponent less one.
       code = as_pattern(as_float(limited) + as_float(power)) - power +
@@ -109,9 +112,9 @@ TESSERA_TARGET void round_loop(const float* values, float* rounded, std::int64_t
     if (L::wide) {
       constexpr std::int32_t low = (1 << L::drop) - 1;
       result = (magnitude + (low >> 1) + (magnitude >> L::drop & 1)) & ~low;
-      result = std::min(result, L::beyond << L::drop);
+      result = smaller(result, L::beyond << L::drop);
     } else {
-      const std::int32_t limited = std::min(magnitude, L::pattern(L::beyond));
+      const std::int32_t limited = smaller(magnitude, L::pattern(L::beyond));
       const float power = as_float(rounding_power<L>(limited));
       result = as_pattern((as_float(limited) + power) - power);
       if (L::has_infinity) result = either(result > L::pattern(L::max), 0x7F800000, result);
