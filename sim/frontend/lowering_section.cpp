@@ -36,12 +36,12 @@ Bytes beyond_l2(const GraphBlock& block, const Op& op, const ChipConfig& chip) {
     case OpKind::add:
     case OpKind::cast:
     case OpKind::quantise:
-    case OpKind::transpose: break;
-    default: return Bytes(0);
+    case OpKind::transpose:
+      break;
+    default:
+      return Bytes(0);
   }
-  const std::int64_t width = op.k > 0                        ? op.k
-                             : op.kind == OpKind::silu_mul ? 2 * op.cols
-                                                             : op.cols;
+  const std::int64_t width = op.k > 0 ? op.k : op.kind == OpKind::silu_mul ? 2 * op.cols : op.cols;
   std::int64_t hot = 0;
   std::vector<TensorId> seen;
   for (const TensorId id : op.inputs) {

@@ -22,7 +22,8 @@ struct ModelRecipe {
   bool delayed = false;
   Accumulation accumulation = Accumulation::fast;
   std::string summary;
-  std::string attention_unit = "";  ///< a bf16 unit for products of two activations; "" = as the others
+  std::string attention_unit =
+      "";  ///< a bf16 unit for products of two activations; "" = as the others
 };
 
 /// fp32, tf32, bf16, fp16, fp8-tensor, fp8-tensor+promote, fp8-delayed, fp8-token,

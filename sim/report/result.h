@@ -23,10 +23,10 @@ struct ErrorMeasure {
 
 /// What rounding an operand to its format met.
 struct OperandStatistics {
-  double amax = 0;           ///< largest magnitude
-  double underflow = 0;      ///< share of the elements that were not 0 and became 0
-  double overflow = 0;       ///< share of the elements that were clipped
-  double dynamic_range = 0;  ///< log2 of the largest over the smallest non-zero magnitude
+  double amax = 0;                 ///< largest magnitude
+  double underflow = 0;            ///< share of the elements that were not 0 and became 0
+  double overflow = 0;             ///< share of the elements that were clipped
+  double dynamic_range = 0;        ///< log2 of the largest over the smallest non-zero magnitude
   double block_dynamic_range = 0;  ///< the largest such range of a stretch along k
 };
 
@@ -42,8 +42,8 @@ struct OpError {
   double total_low = 0, total_high = 0;
   double propagated_low = 0, propagated_high = 0;
   OperandStatistics input, weight;  ///< of attention: queries, keys
-  std::int64_t outputs = 0;        ///< of the operation ...
-  std::int64_t sampled = 0;        ///< ... and how many of them were computed
+  std::int64_t outputs = 0;         ///< of the operation ...
+  std::int64_t sampled = 0;         ///< ... and how many of them were computed
 };
 
 /// The numerical study of a run; `studied` is false where there was none.

@@ -5,7 +5,8 @@
 using namespace tessera;
 
 TEST_CASE("an input error reads file:line: key, what is wrong and what is right") {
-  const InputError error({"chip.yaml", 7}, "l2.size_mb", "unknown key", "did you mean 'l2.size_mib'?");
+  const InputError error({"chip.yaml", 7}, "l2.size_mb", "unknown key",
+                         "did you mean 'l2.size_mib'?");
   CHECK(std::string(error.what()) ==
         "chip.yaml:7: l2.size_mb: unknown key; did you mean 'l2.size_mib'?");
   CHECK(std::string(InputError("--batch", "0 is not positive", "give 1 or more").what()) ==
