@@ -18,6 +18,7 @@ constexpr const char* example = R"(Examples:
   tessera precision gemm --m 1024 --n 1024 --k 4096 --format e4m3 --unit h100
   tessera precision accumulation --k 1024,4096,16384
   tessera precision attention --seeds 16
+  tessera precision model --model package/dist --sentences sentences.txt
 
 Each verb has its own --help.
 )";
@@ -90,7 +91,7 @@ Verb add_precision(CLI::App& program) {
                [] { return example; });
   app->require_subcommand(1);
   const std::vector<Verb> verbs = {add_precision_gemm(*app), add_precision_accumulation(*app),
-                                   add_precision_attention(*app)};
+                                   add_precision_attention(*app), add_precision_model(*app)};
   return {app, [verbs] {
             const auto called = std::find_if(verbs.begin(), verbs.end(),
                                              [](const Verb& v) { return v.app->parsed(); });

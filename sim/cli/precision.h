@@ -13,6 +13,7 @@ namespace tessera::cli {
 Verb add_precision_gemm(CLI::App& precision);
 Verb add_precision_accumulation(CLI::App& precision);
 Verb add_precision_attention(CLI::App& precision);
+Verb add_precision_model(CLI::App& precision);
 
 /// The tensor core that multiplies `format` in `gpu` ("h100", or the whole name "h100.e4m3").
 /// nullptr for fp32, which the FP32 lanes multiply. Throws InputError under --unit, with the
