@@ -30,4 +30,17 @@ int parse_jobs(const std::string& text) {
                       : static_cast<int>(parse_count("--jobs", text, 1, most));
 }
 
+double parse_number(const std::string& flag, const std::string& text, double min, double max) {
+  const std::string range = fmt::format("give a number from {} to {}", min, max);
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const std::from_chars_result parsed = std::from_chars(text.data(), end, value);
+  if (parsed.ptr != end || parsed.ec == std::errc::invalid_argument)
+    throw InputError(flag, fmt::format("'{}' is not a number", text), range);
+  // NaN compares false.
+  if (parsed.ec == std::errc::result_out_of_range || !(value >= min && value <= max))
+    throw InputError(flag, fmt::format("{} is out of range", text), range);
+  return value;
+}
+
 }  // namespace tessera::cli

@@ -11,5 +11,7 @@ std::int64_t parse_count(const std::string& flag, const std::string& text, std::
 
 /// The value of --jobs: processes at the same time; empty: one per CPU. Throws InputError.
 int parse_jobs(const std::string& text);
+/// `text` as a finite number in [min, max]. Throws InputError under `flag` otherwise.
+double parse_number(const std::string& flag, const std::string& text, double min, double max);
 
 }  // namespace tessera::cli

@@ -8,7 +8,6 @@
 #include "sim/cli/flag_value.h"
 #include "sim/cli/terminal.h"
 #include "sim/cli/verb.h"
-#include "sim/precision/tensor_source.h"
 
 namespace tessera::cli {
 
@@ -24,6 +23,17 @@ void PrecisionFlags::add_to(CLI::App& app) {
             "--precision fp8-block");
 }
 
+EvaluationOptions PrecisionFlags::options(std::optional<TensorSource>& source) const {
+  EvaluationOptions options;
+  if (!seed_.empty())
+    options.seed = static_cast<std::uint64_t>(
+        parse_count("--seed", seed_, 0, std::numeric_limits<std::int64_t>::max()));
+  options.exact = exact_;
+  if (!recipe_.empty()) options.recipe = parse_recipe(recipe_);
+  if (!tensors_.empty()) options.tensors = &source.emplace(tensors_);
+  return options;
+}
+
 std::optional<Evaluation> PrecisionFlags::evaluate(const LayerGraph& graph, const ChipConfig& chip,
                                                    std::string& note) const {
   const bool asked = !seed_.empty() || !tensors_.empty() || !recipe_.empty() || exact_;
@@ -33,14 +43,8 @@ std::optional<Evaluation> PrecisionFlags::evaluate(const LayerGraph& graph, cons
                        "leave one out");
     return std::nullopt;
   }
-  EvaluationOptions options;
-  if (!seed_.empty())
-    options.seed = static_cast<std::uint64_t>(
-        parse_count("--seed", seed_, 0, std::numeric_limits<std::int64_t>::max()));
-  options.exact = exact_;
-  if (!recipe_.empty()) options.recipe = parse_recipe(recipe_);
   std::optional<TensorSource> source;
-  if (!tensors_.empty()) options.tensors = &source.emplace(tensors_);
+  const EvaluationOptions options = this->options(source);
   try {
     const Progress progress("computing the numerical error of " + graph.workload);
     return tessera::evaluate(graph, chip, options);

@@ -7,6 +7,7 @@
 #include "sim/config/chip_config.h"
 #include "sim/frontend/layer_graph.h"
 #include "sim/precision/evaluation.h"
+#include "sim/precision/tensor_source.h"
 
 namespace tessera::cli {
 
@@ -15,6 +16,9 @@ namespace tessera::cli {
 class PrecisionFlags {
  public:
   void add_to(CLI::App& app);
+  /// How numbers are to be studied. `source` must outlive the result. Throws InputError.
+  EvaluationOptions options(std::optional<TensorSource>& source) const;
+  bool is_off() const { return off_; }
   /// The errors, or nullopt with --no-precision. A chip whose arithmetic is not known gives a
   /// `note` instead, unless a flag asked for the study. Throws InputError.
   std::optional<Evaluation> evaluate(const LayerGraph& graph, const ChipConfig& chip,

@@ -1,6 +1,11 @@
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
+#include "sim/base/error.h"
+#include "sim/cli/auto_precision.h"
 #include "sim/cli/precision_flags.h"
 #include "sim/cli/simulation_flags.h"
 #include "sim/cli/verb.h"
@@ -16,13 +21,36 @@ constexpr const char* example = R"(Examples:
       --set hbm.bandwidth_gbps=4000 --json - --csv layers.csv
   tessera run --chip h100-sxm --model llama-3.1-8b --phase prefill --seq 1024 --layers 1 \
       --precision fp8 --recipe token --tensors path/to/checkpoint --seed 7
+  tessera run --chip h100-sxm --model llama-3.1-8b --phase prefill --seq 2048 \
+      --precision auto --error-budget 0.02
 )";
 
 struct Run {
   ChipFlags chip;
   WorkloadFlags workload;
+  BudgetFlag budget;
   PrecisionFlags precision;
   SimulationFlags simulation;
+
+  /// The workload, and how its precisions were chosen if that was asked for.
+  AutoPrecision build(const ChipConfig& config) const {
+    const double error_budget = budget.value(workload.choose_precision());
+    if (!workload.choose_precision()) return {workload.build(), {}};
+    if (precision.is_off())
+      throw InputError("--no-precision", "--precision auto needs the errors", "leave one out");
+    std::optional<TensorSource> source;
+    const EvaluationOptions evaluation = precision.options(source);
+    GraphVariants variants = workload.variants(config);
+    if (evaluation.recipe) {
+      // The recipe says how operands are scaled, so that precisions which mean another are out.
+      const bool blocks = evaluation.recipe == Recipe::block;
+      for (const Precision other : {Precision::fp8, Precision::fp8_promote, Precision::fp8_block}) {
+        if (blocks != (other == Precision::fp8_block)) variants.erase(other);
+      }
+    }
+    return choose_precision(variants, WorkloadFlags::wide_precision(config), error_budget, config,
+                            evaluation, simulation.jobs());
+  }
 };
 
 }  // namespace
@@ -33,12 +61,14 @@ Verb add_run(CLI::App& program) {
   const auto run = std::make_shared<Run>();
   run->chip.add_to(*app);
   run->workload.add_to(*app);
+  run->budget.add_to(*app);
   run->precision.add_to(*app);
   run->simulation.add_to(*app);
   return {app, [run] {
             run->simulation.open();
             const ChipConfig chip = run->chip.load();
-            const LayerGraph graph = run->workload.build();
+            const AutoPrecision workload = run->build(chip);
+            const LayerGraph& graph = workload.graph;
             std::vector<std::string> notes = graph.notes;
             notes.push_back(run->workload.memory_note(graph, chip));
             const Trace trace = lower_for(graph, chip);
@@ -46,6 +76,7 @@ Verb add_run(CLI::App& program) {
             notes.erase(std::remove(notes.begin(), notes.end(), ""), notes.end());
             run->simulation.simulate_and_report(trace, chip, notes, [&](RunResult& result) {
               if (evaluation) attach(graph, *evaluation, result);
+              result.policy = workload.policy;
             });
             return exit_done;
           }};

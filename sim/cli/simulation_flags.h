@@ -22,6 +22,8 @@ class SimulationFlags {
   /// Checks the flags and that every output can be written, before any long work. Throws
   /// InputError.
   void open();
+  /// After open().
+  int jobs() const { return options_.jobs; }
   /// Simulates and writes the report: the files asked for, then the table on standard output unless
   /// a file is standard output. `complete` adds what the simulation does not know. Throws
   /// InputError and SimulationError.

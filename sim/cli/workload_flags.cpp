@@ -13,6 +13,7 @@
 #include "sim/frontend/lowering.h"
 #include "sim/frontend/op_text.h"
 #include "sim/frontend/workload.h"
+#include "sim/precision/layer_policy.h"
 #include "sim/trace/digest.h"
 
 namespace tessera::cli {
@@ -21,6 +22,7 @@ namespace {
 // Sizes beyond these are mistakes; the graph builder checks the products.
 constexpr std::int64_t max_batch = 1'000'000;
 constexpr std::int64_t max_tp = 1024;
+constexpr double max_error_budget = 1e6;
 
 std::string gigabytes(double bytes) {
   return bytes < 1e9 ? fmt::format("{:.1f} MB", bytes * 1e-6)
@@ -56,13 +58,28 @@ void WorkloadFlags::add_to(CLI::App& app) {
   add_value(app, "--layers", layers_, "N",
             "Only the first N decoder layers, without embedding and head (default: all)");
   add_value(app, "--precision", precision_, "FORMAT",
-            "Of the linear layers: bf16 (default), fp16, fp8, fp8+promote or fp8-block");
+            "Of the linear layers: bf16 (default), fp16, fp8, fp8+promote, fp8-block, or auto: "
+            "`run` chooses for each operation, by simulated time and measured error");
   add_value(app, "--tp", tp_, "N", "Chips that share each layer (default 1)");
   app.add_flag("--allow-oversubscription", allow_oversubscription_,
                "Go on when the workload does not fit the chip's memory");
 }
 
-LayerGraph WorkloadFlags::build() const {
+void BudgetFlag::add_to(CLI::App& app) {
+  add_value(app, "--error-budget", budget_, "X",
+            fmt::format("With --precision auto: relative RMSE that a layer's output may have "
+                        "(default {})",
+                        default_error_budget));
+}
+
+double BudgetFlag::value(bool chooses) const {
+  if (budget_.empty()) return default_error_budget;
+  if (!chooses)
+    throw InputError("--error-budget", "applies to --precision auto only", "add --precision auto");
+  return parse_number("--error-budget", budget_, 0, max_error_budget);
+}
+
+void WorkloadFlags::check_one_workload() const {
   if (op_.empty() && model_.empty())
     throw InputError("--op, --model", "no workload",
                      "give --op \"gemm m=4096 n=4096 k=4096 dtype=bf16\" or --model NAME --phase "
@@ -75,13 +92,42 @@ LayerGraph WorkloadFlags::build() const {
       if (!value->empty())
         throw InputError(flag, "applies to --model only", "say it in the text of --op");
     }
-    return op_graph(op_);
+    return;
   }
   if (!op_.empty()) throw InputError("--op", "given with --model", "give one of the two");
-  return build_model();
 }
 
-LayerGraph WorkloadFlags::build_model() const {
+LayerGraph WorkloadFlags::build() const {
+  check_one_workload();
+  if (model_.empty()) return op_graph(op_);
+  if (choose_precision())
+    throw InputError("--precision", "auto is decided by simulations, which only `run` makes",
+                     "give the precision, e.g. bf16 or fp8");
+  return build_model(std::nullopt);
+}
+
+Precision WorkloadFlags::wide_precision(const ChipConfig& chip) {
+  return chip.tensor_core.flops_per_cycle(Format::bf16) > 0 ? Precision::bf16 : Precision::fp16;
+}
+
+GraphVariants WorkloadFlags::variants(const ChipConfig& chip) const {
+  check_one_workload();
+  GraphVariants variants;
+  const Precision wide = wide_precision(chip);
+  variants[wide] = build_model(wide);
+  if (chip.tensor_core.flops_per_cycle(Format::e4m3) == 0) return variants;
+  for (const Precision precision : {Precision::fp8, Precision::fp8_promote, Precision::fp8_block}) {
+    variants[precision] = build_model(precision);
+  }
+  for (GraphBlock& block : variants[Precision::fp8].blocks) {
+    for (Op& op : block.ops) {
+      if (op.kind == OpKind::attention) op.precision = Precision::fp8;
+    }
+  }
+  return variants;
+}
+
+LayerGraph WorkloadFlags::build_model(std::optional<Precision> precision) const {
   WorkloadOptions options;
   if (phase_.empty()) throw InputError("--phase", "missing", "give prefill or decode");
   options.phase = parse_phase(phase_);
@@ -96,7 +142,11 @@ LayerGraph WorkloadFlags::build_model() const {
   options.past = count("--past", past_, 0, 0, max_position_count);
   options.layers = count("--layers", layers_, 0, 1, max_layers);
   options.tp = count("--tp", tp_, 1, 1, max_tp);
-  if (!precision_.empty()) options.precision = parse_precision(precision_, "--precision");
+  if (precision) {
+    options.precision = *precision;
+  } else if (!precision_.empty()) {
+    options.precision = parse_precision(precision_, "--precision");
+  }
   return build_workload(model_, model_dirs(), options);
 }
 

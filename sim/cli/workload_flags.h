@@ -1,11 +1,13 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "sim/config/chip_config.h"
 #include "sim/frontend/layer_graph.h"
+#include "sim/frontend/precision_choice.h"
 #include "sim/trace/trace.h"
 
 namespace tessera::cli {
@@ -23,20 +25,41 @@ class ChipFlags {
   std::vector<std::string> overrides_;
 };
 
+/// The flag --error-budget, of `run` alone.
+class BudgetFlag {
+ public:
+  void add_to(CLI::App& app);
+  /// The budget, or the default. Throws InputError if it is given and nothing `chooses`.
+  double value(bool chooses) const;
+
+ private:
+  std::string budget_;
+};
+
 /// The WORKLOAD flags: --op, or --model with its own. Numbers are read as text, so that a wrong one
 /// is reported in the same form as any other wrong input.
 class WorkloadFlags {
  public:
   void add_to(CLI::App& app);
-  /// The operations asked for. Throws InputError.
+  /// The operations asked for. Throws InputError, also for --precision auto.
   LayerGraph build() const;
+
+  /// Whether --precision auto was given.
+  bool choose_precision() const { return precision_ == "auto"; }
+  /// The precision that --precision auto falls back to on `chip`: bf16, or fp16 where it has none.
+  static Precision wide_precision(const ChipConfig& chip);
+  /// For --precision auto, the model in every precision there is to choose from: wide_precision()
+  /// and, if the chip has them, the precisions in fp8, which attention then takes too. Throws
+  /// InputError.
+  GraphVariants variants(const ChipConfig& chip) const;
 
   /// "" if the workload fits the memory of `chip`, or --allow-oversubscription was given: then the
   /// note for the report. Throws InputError that says by how much it is too large.
   std::string memory_note(const LayerGraph& graph, const ChipConfig& chip) const;
 
  private:
-  LayerGraph build_model() const;
+  void check_one_workload() const;
+  LayerGraph build_model(std::optional<Precision> precision) const;
 
   std::string op_, model_, phase_, batch_, seq_, past_, layers_, precision_, tp_;
   bool allow_oversubscription_ = false;

@@ -74,7 +74,11 @@ void refuse_unaffordable(const LayerGraph& graph, std::int64_t layers) {
 class Walk {
  public:
   Walk(const LayerGraph& graph, const ChipConfig& chip, const EvaluationOptions& options)
-      : graph_(graph), chip_(chip), options_(options), tokens_(tokens_of(graph)) {
+      : graph_(graph),
+        chip_(chip),
+        options_(options),
+        tokens_(tokens_of(graph)),
+        layer_number_(options.first_layer) {
     const std::int64_t all = tokens_.sequences * tokens_.length;
     rows_ = sample_rows(tokens_.sequences, tokens_.length, options.exact ? all : options.tokens,
                         options.seed);
@@ -94,6 +98,7 @@ class Walk {
         if (layer) note_layer(evaluation.summary);
       }
       if (layer) evaluation.summary.layers += block.repeat;
+      if (layer) layer_number_ += block.repeat - copies;
     }
     finish(evaluation.summary);
     return evaluation;
@@ -112,7 +117,7 @@ class Walk {
   const Tensor& tensor(TensorId id) const { return block_->tensors[static_cast<std::size_t>(id)]; }
 
   ParameterName parameter(const Op& op, const std::string& graph_name = "") const {
-    return {block_->name, copy_, op.name, graph_name, -1};
+    return {block_name_, copy_, op.name, graph_name, -1};
   }
 
   /// A tensor that no operation of the block has written: what the block before left, the user's,
@@ -135,7 +140,7 @@ class Walk {
     }
     const RowSample rows = rows_of(t);
     std::vector<float> values(rows.rows.size() * static_cast<std::size_t>(t.cols));
-    if (!read_activation({fmt::format("{}.{}", block_->name, t.name), t.name}, t.rows, t.cols, rows,
+    if (!read_activation({fmt::format("{}.{}", block_name_, t.name), t.name}, t.rows, t.cols, rows,
                          values)) {
       if (is_decoder_layer(*block_) && t.name == "x") {
         const ResidualStream stream(options_.seed, graph_.parameters, t.cols);
@@ -159,7 +164,7 @@ class Walk {
     if (t.name == "Q") {
       synthetic_attention_operand(options_.seed, "op.Q", row * t.cols, t.cols, values);
     } else {
-      standard_normals(options_.seed, stream_of(block_->name + "." + t.name), row * t.cols, t.cols,
+      standard_normals(options_.seed, stream_of(block_name_ + "." + t.name), row * t.cols, t.cols,
                        values);
     }
   }
@@ -205,6 +210,8 @@ class Walk {
 
   std::vector<OpError> run_block(const GraphBlock& block, std::int64_t copy) {
     block_ = &block;
+    // Layers that differ in their precisions alone are blocks "layer[0]", "layer[1-46]".
+    block_name_ = block.name.substr(0, block.name.find('['));
     copy_ = copy;
     values_.clear();
     latest_ = -1;
@@ -303,8 +310,8 @@ class Walk {
     const SampledTensor& x = value(op.inputs.front());
     if (options_.tensors == nullptr) return x;
     std::vector<float> given(x.reference.size());
-    if (!read_activation({fmt::format("{}.{}.{}.input", block_->name, copy_, op.name),
-                          fmt::format("{}.{}.input", block_->name, op.name)},
+    if (!read_activation({fmt::format("{}.{}.{}.input", block_name_, copy_, op.name),
+                          fmt::format("{}.{}.input", block_name_, op.name)},
                          rows, x.cols, x.rows, given))
       return x;
     replaced = x;
@@ -387,7 +394,7 @@ class Walk {
     input.x = &x;
     input.fused =
         x.cols == (op.heads + 2 * op.kv_heads) * op.head_dim && op.inputs[0] != op.inputs[1];
-    input.name = block_->name;
+    input.name = block_name_;
     AttentionSampling sampling;
     sampling.exact = options_.exact;
     sampling.seed = options_.seed;
@@ -407,7 +414,7 @@ class Walk {
     for (const Op& other : block_->ops) {
       if (other.kind == OpKind::moe_router) input.logits = &value(other.outputs.front());
     }
-    input.block = block_->name;
+    input.block = block_name_;
     input.copy = copy_;
     input.source = options_.tensors;
     const TensorId out = op.outputs.front();
@@ -557,7 +564,9 @@ class Walk {
   RowSample rows_;
 
   const GraphBlock* block_ = nullptr;
-  std::int64_t copy_ = 0, layer_number_ = 0;
+  std::string block_name_;
+  std::int64_t copy_ = 0;
+  std::int64_t layer_number_;  ///< of the layer that is computed, or that comes next
   std::map<TensorId, SampledTensor> values_;
   std::optional<SampledTensor> previous_;  ///< what the block before left
   TensorId latest_ = -1;                   ///< what the last operation wrote; -1 = nothing yet

@@ -22,6 +22,7 @@ struct EvaluationOptions {
   /// Copies of a repeated block (decoder layers) that are computed one after the other, each with
   /// weights of its own and with the error of the one before in its input.
   std::int64_t layers = 2;
+  std::int64_t first_layer = 0;  ///< number of the first of them among the model's layers
   /// How operands of 8 bits are scaled; nullopt: as each operation's precision says.
   std::optional<Recipe> recipe;
   const TensorSource* tensors = nullptr;  ///< nullptr: synthetic

@@ -234,8 +234,8 @@ class Chooser {
     const double share = weight(items_[i].layer_class);
     const double budget = std::max(budget_ * budget_ - wide_error_, 0.0);
     const auto of_budget = [&](double error) {
-      return budget > 0 ? fmt::format("{:.2g} % of the budget", 100 * error / budget)
-                        : std::string("and there is no budget");
+      const double spent = budget > 0 ? 100 * error / budget : 0;
+      return fmt::format(spent < 9.95 ? "{:.2g} % of the budget" : "{:.0f} % of the budget", spent);
     };
     if (op.cycles[chosen] == op.cycles[fastest]) {
       if (chosen == 0) return "nothing is faster here";
@@ -255,6 +255,10 @@ class Chooser {
     if (wide_error_ >= budget_ * budget_) {
       return fmt::format("{}{} would save {:.0f} %, but {} alone is beyond the budget", text, other,
                          saved, wide_name());
+    }
+    if (share * added_[i][fastest] > budget) {
+      return fmt::format("{}{} would save {:.0f} %, but alone take {}", text, other, saved,
+                         of_budget(share * added_[i][fastest]));
     }
     if (more > left) {
       return fmt::format("{}{} would save {:.0f} % and take {}, more than is left", text, other,

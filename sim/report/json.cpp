@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "sim/report/figures.h"
+#include "sim/report/policy_report.h"
 
 namespace tessera {
 namespace {
@@ -121,6 +122,7 @@ Json to_json(const RunResult& run, SimulatorPart simulator) {
             {"stalls", stalls_json(f.stalls)},
             {"layers", Json::array()},
             {"precision", precision_json(run.precision)}};
+  if (run.policy.decided) json["precision"]["policy"] = policy_json(run.policy);
   const std::vector<Figures> ops = op_figures(run);
   for (std::size_t i = 0; i < ops.size(); ++i)
     json["layers"].push_back(layer_json(run.ops[i], ops[i]));

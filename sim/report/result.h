@@ -8,6 +8,7 @@
 
 #include "sim/base/cause.h"
 #include "sim/base/units.h"
+#include "sim/report/policy_result.h"
 
 namespace tessera {
 
@@ -91,6 +92,7 @@ struct RunResult {
   std::int64_t reused_sections = 0;     ///< ... and how many took an identical one's result
   double power_w = 0;
   PrecisionResult precision;
+  PolicyResult policy;
   std::vector<std::string> notes;  ///< what the reader should know (reuse, oversubscription)
   struct Simulator {
     double wall_s = 0;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/report/figures.h"
+#include "sim/report/policy_report.h"
 
 namespace tessera {
 namespace {
@@ -346,6 +347,7 @@ std::string to_table(const RunResult& run, const TableOptions& options) {
   if (!causes.empty()) text += "\n" + paint.heading("  where the core-cycles went") + "\n" + causes;
   const std::string error = numerical_error(run.precision, width, paint);
   if (!error.empty()) text += "\n" + error;
+  if (run.policy.decided) text += "\n" + policy_table(run.policy, width);
   std::string notes;
   for (const std::string& note : run.notes) notes += "  note: " + printable(note) + "\n";
   if (!notes.empty()) text += "\n" + notes;

@@ -118,6 +118,28 @@ TEST_CASE("a sampled error agrees with that of every output within its interval"
   }
 }
 
+TEST_CASE("a layer can be computed alone, by its number") {
+  const LayerGraph graph = small_graph(Family::llama, Precision::fp8, 4);
+  EvaluationOptions options;
+  options.layers = 1;
+  const double first = evaluate(graph, chip(), options).summary.layer_output;
+  LayerGraph split = graph;
+  split.blocks.front().name = "layer[0-3]";
+  CHECK(evaluate(split, chip(), options).summary.layer_output == first);
+  options.first_layer = 2;
+  const double third = evaluate(graph, chip(), options).summary.layer_output;
+  CHECK(third != first);
+  CHECK(third == Approx(first).epsilon(0.5));
+  // Blocks behind one another are layers behind one another.
+  split.blocks.push_back(graph.blocks.front());
+  split.blocks[0].name = "layer[0-1]";
+  split.blocks[0].repeat = 2;
+  split.blocks[1].name = "layer[2-3]";
+  split.blocks[1].repeat = 2;
+  options.first_layer = 0;
+  CHECK(evaluate(split, chip(), options).summary.layers == 4);
+}
+
 TEST_CASE("errors flow through a layer and from layer to layer") {
   const LayerGraph graph = small_graph(Family::llama, Precision::fp8);
   const Evaluation evaluation = evaluate(graph, chip(), {});
