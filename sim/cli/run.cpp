@@ -70,14 +70,18 @@ Verb add_run(CLI::App& program) {
             const AutoPrecision workload = run->build(chip);
             const LayerGraph& graph = workload.graph;
             std::vector<std::string> notes = graph.notes;
-            notes.push_back(run->workload.memory_note(graph, chip));
-            const Trace trace = lower_for(graph, chip);
-            const auto evaluation = run->precision.evaluate(graph, chip, notes.emplace_back());
-            notes.erase(std::remove(notes.begin(), notes.end(), ""), notes.end());
-            run->simulation.simulate_and_report(trace, chip, notes, [&](RunResult& result) {
-              if (evaluation) attach(graph, *evaluation, result);
-              result.policy = workload.policy;
-            });
+            const std::string memory = run->workload.memory_note(graph, chip);
+            if (!memory.empty()) notes.push_back(memory);
+            std::optional<Evaluation> evaluation;
+            std::string study_note;
+            run->simulation.simulate_and_report(
+                lower_for(graph, chip), chip, notes,
+                [&] { evaluation = run->precision.evaluate(graph, chip, study_note); },
+                [&](RunResult& result) {
+                  if (evaluation) attach(graph, *evaluation, result);
+                  if (!study_note.empty()) result.notes.push_back(study_note);
+                  result.policy = workload.policy;
+                });
             return exit_done;
           }};
 }

@@ -42,8 +42,10 @@ void SimulationFlags::open() {
 
 void SimulationFlags::simulate_and_report(const Trace& trace, const ChipConfig& chip,
                                           const std::vector<std::string>& notes,
+                                          const std::function<void()>& beside,
                                           const std::function<void(RunResult&)>& complete) {
   RunResult result;
+  options_.beside = beside;
   {
     const Progress progress("simulating " + trace.workload);
     if (progress.is_shown()) {

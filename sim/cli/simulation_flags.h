@@ -25,10 +25,11 @@ class SimulationFlags {
   /// After open().
   int jobs() const { return options_.jobs; }
   /// Simulates and writes the report: the files asked for, then the table on standard output unless
-  /// a file is standard output. `complete` adds what the simulation does not know. Throws
-  /// InputError and SimulationError.
+  /// a file is standard output. `beside` is done while the simulation runs; then `complete` adds
+  /// what the simulation does not know. Throws InputError and SimulationError.
   void simulate_and_report(
       const Trace& trace, const ChipConfig& chip, const std::vector<std::string>& notes,
+      const std::function<void()>& beside = {},
       const std::function<void(RunResult&)>& complete = [](RunResult&) {});
 
  private:

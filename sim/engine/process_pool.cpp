@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <exception>
 #include <utility>
@@ -85,31 +86,54 @@ ProcessAnswer end_of(Child& child) {
   return answer;
 }
 
+/// The children that run; those left at an exception are ended.
+struct Children {
+  std::vector<Child> running;
+
+  Children() = default;
+  Children(const Children&) = delete;
+  Children& operator=(const Children&) = delete;
+  ~Children() {
+    for (const Child& child : running) kill(child.pid, SIGTERM);
+    for (Child& child : running) end_of(child);
+  }
+  Child take(std::size_t i) {
+    Child child = std::move(running[i]);
+    running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
+    return child;
+  }
+};
+
 }  // namespace
 
 void run_processes(std::size_t count, int jobs, const std::function<std::string(std::size_t)>& task,
                    const std::function<AfterAnswer(std::size_t, ProcessAnswer)>& answered,
-                   const std::function<void()>& waiting) {
+                   const WhileWaiting& meanwhile) {
   constexpr int refresh_ms = 250;
-  std::vector<Child> running;
+  Children children;
+  std::vector<Child>& running = children.running;
   std::size_t next = 0;
   bool starting = true;
   const auto most = static_cast<std::size_t>(std::max(1, jobs));
-  while ((starting && next < count) || !running.empty()) {
+  const auto start_what_may = [&] {
     while (starting && running.size() < most && next < count)
       running.push_back(start(task, next++));
+  };
+  start_what_may();
+  if (meanwhile.once) meanwhile.once();
+  while (!running.empty()) {
     std::vector<pollfd> polls;
     for (const Child& child : running) polls.push_back({child.pipe, POLLIN, 0});
-    const int ready = poll(polls.data(), polls.size(), waiting ? refresh_ms : -1);
-    if (waiting) waiting();
+    const int ready = poll(polls.data(), polls.size(), meanwhile.often ? refresh_ms : -1);
+    if (meanwhile.often) meanwhile.often();
     if (ready < 0) continue;
     for (std::size_t i = polls.size(); i-- > 0;) {
       if (polls[i].revents == 0 || !drain(running[i])) continue;
-      Child child = std::move(running[i]);
-      running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
+      Child child = children.take(i);
       ProcessAnswer answer = end_of(child);
       if (answered(child.index, std::move(answer)) == AfterAnswer::start_no_more) starting = false;
     }
+    start_what_may();
   }
 }
 

@@ -16,14 +16,22 @@ struct ProcessAnswer {
 
 enum class AfterAnswer : std::uint8_t { go_on, start_no_more };
 
+/// What the calling process does while its children run.
+struct WhileWaiting {
+  /// Called once, after the first children have been started.
+  std::function<void()> once;
+  /// Called some times a second.
+  std::function<void()> often;
+};
+
 /// Runs task(0) ... task(count - 1), each in a child process of its own, at most `jobs` (at least
 /// one) at a time, started in that order. `answered` is called in this process as children end, in
 /// whatever order that is; with start_no_more those already running are still waited for. A task
 /// must return text that is not empty; one that throws, crashes or is killed has failed, and the
-/// others go on. `waiting`, if any, is called some times a second meanwhile. Throws SimulationError
-/// where the system gives no process or pipe.
+/// others go on. Throws SimulationError where the system gives no process or pipe, and what the
+/// callbacks throw; the children are ended first.
 void run_processes(std::size_t count, int jobs, const std::function<std::string(std::size_t)>& task,
                    const std::function<AfterAnswer(std::size_t, ProcessAnswer)>& answered,
-                   const std::function<void()>& waiting = {});
+                   const WhileWaiting& meanwhile = {});
 
 }  // namespace tessera

@@ -152,12 +152,10 @@ void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
     }
     return failures.empty() ? AfterAnswer::go_on : AfterAnswer::start_no_more;
   };
-  if (board) {
-    run_processes(jobs.size(), options.jobs, task, answered,
-                  [&] { options.progress(board->simulated_us(), least_us); });
-  } else {
-    run_processes(jobs.size(), options.jobs, task, answered);
-  }
+  WhileWaiting meanwhile;
+  meanwhile.once = options.beside;
+  if (board) meanwhile.often = [&] { options.progress(board->simulated_us(), least_us); };
+  run_processes(jobs.size(), options.jobs, task, answered, meanwhile);
   if (failures.empty()) return;
   const Failure& first =
       *std::min_element(failures.begin(), failures.end(),

@@ -29,6 +29,9 @@ struct SimulationOptions {
   /// Called some times a second while sections run: the chip's time simulated so far, and what all
   /// sections together take at least (their rooflines). Has no influence on the result.
   std::function<void(double simulated_us, double least_us)> progress;
+  /// Other work of the caller's, called once while the first sections run in their processes. What
+  /// it throws ends the simulation and is thrown on.
+  std::function<void()> beside;
 };
 
 /// Inverse of name(); throws InputError with the nearest valid name.

@@ -1,5 +1,6 @@
 #include "sim/engine/process_pool.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -65,6 +66,51 @@ TEST_CASE("after start_no_more the tasks that run are waited for and no other be
       });
   CHECK(answered >= 1);
   CHECK(answered <= 2);
+}
+
+TEST_CASE("the caller's own work is done once, while the first tasks run") {
+  int pipe_ends[2];
+  REQUIRE(pipe(pipe_ends) == 0);
+  int times = 0;
+  std::size_t answered = 0;
+  WhileWaiting meanwhile;
+  meanwhile.once = [&] {
+    ++times;
+    CHECK(answered == 0);
+    REQUIRE(write(pipe_ends[1], "go", 2) == 2);
+  };
+  // Either task waits for a byte that only the caller's work sends.
+  run_processes(
+      2, 1,
+      [&](std::size_t) {
+        char byte = 0;
+        return read(pipe_ends[0], &byte, 1) == 1 ? std::string(1, byte) : std::string();
+      },
+      [&](std::size_t, const ProcessAnswer& answer) {
+        CHECK(answer.failure.empty());
+        ++answered;
+        return AfterAnswer::go_on;
+      },
+      meanwhile);
+  CHECK(times == 1);
+  CHECK(answered == 2);
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+}
+
+TEST_CASE("what the caller's own work throws ends the children and is thrown on") {
+  WhileWaiting meanwhile;
+  meanwhile.once = [] { throw std::runtime_error("enough"); };
+  CHECK_THROWS_WITH(
+      run_processes(
+          3, 3,
+          [](std::size_t) {
+            pause();
+            return std::string("never");
+          },
+          [](std::size_t, const ProcessAnswer&) { return AfterAnswer::go_on; }, meanwhile),
+      "enough");
+  CHECK(waitpid(-1, nullptr, WNOHANG) == -1);  // no child is left
 }
 
 }  // namespace
