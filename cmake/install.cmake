@@ -3,7 +3,8 @@
 # library (Debian: libtessera-dev).
 include(CMakePackageConfigHelpers)
 
-set(tessera_libraries base datapath config trace frontend chip report precision engine)
+set(tessera_libraries base datapath config trace frontend chip report precision engine
+    validation)
 list(TRANSFORM tessera_libraries PREPEND tessera_ OUTPUT_VARIABLE tessera_targets)
 
 install(TARGETS tessera RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
