@@ -9,6 +9,7 @@
 
 #include "sim/base/error.h"
 #include "sim/cli/flag_value.h"
+#include "sim/config/chip_unit.h"
 
 namespace tessera::cli {
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr const char* example = R"(Examples:
   tessera precision gemm --m 1024 --n 1024 --k 4096 --format e4m3 --unit h100
+  tessera precision gemm --format e4m3 --chip h100-sxm --set fp8_unit.fraction_bits=17
   tessera precision accumulation --k 1024,4096,16384
   tessera precision attention --seeds 16
   tessera precision model --model package/dist --sentences sentences.txt
@@ -52,6 +54,38 @@ const Unit* unit_of_format(const std::string& gpu, Format format) {
     throw InputError("--unit", fmt::format("{} has no tensor core for {}", generation, wanted),
                      fmt::format("give --format {}", fmt::join(formats, "|")));
   return &find_unit(generation + "." + wanted);
+}
+
+void OperandUnitFlags::add_to(CLI::App& app) {
+  add_value(
+      app, "--unit", unit_, "UNIT",
+      "The tensor core's generation, as b200 (default h100; with --chip the chip's own unit), "
+      "or a unit, as ada.e4m3");
+  chip_.add_to(app);
+}
+
+std::optional<Unit> OperandUnitFlags::unit(Format format) const {
+  std::optional<Unit> found;
+  if (!chip_.is_given()) {
+    if (const Unit* built_in = unit_of_format(unit_.empty() ? "h100" : unit_, format))
+      found = *built_in;
+    return found;
+  }
+  const ChipConfig chip = chip_.load();
+  if (format == Format::fp32) return found;
+  const std::string wanted(name(format));
+  const std::string of_chip = fmt::format("{}.{}", chip.name, wanted);
+  if (unit_.empty() || unit_ == wanted || unit_ == chip.name || unit_ == of_chip) {
+    found = unit_of(chip, format);
+    return found;
+  }
+  const bool names_chip = unit_.substr(0, unit_.rfind('.')) == chip.name;
+  for (const Format other : all_formats())
+    if (unit_ == name(other) || (names_chip && unit_.substr(chip.name.size() + 1) == name(other)))
+      throw InputError("--unit", fmt::format("{} does not multiply {}", unit_, wanted),
+                       fmt::format("give --format {}, or --unit {}", name(other), of_chip));
+  found = *unit_of_format(unit_, format);  // not fp32
+  return found;
 }
 
 std::uint64_t parse_seed(const std::string& text) {

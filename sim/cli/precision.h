@@ -1,9 +1,11 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "sim/cli/verb.h"
+#include "sim/cli/workload_flags.h"
 #include "sim/datapath/error.h"
 #include "sim/datapath/unit.h"
 
@@ -19,6 +21,19 @@ Verb add_precision_model(CLI::App& precision);
 /// nullptr for fp32, which the FP32 lanes multiply. Throws InputError under --unit, with the
 /// formats that the GPU has.
 const Unit* unit_of_format(const std::string& gpu, Format format);
+
+/// --unit, and --chip and --set for the units of a chip: which tensor core multiplies the operands.
+class OperandUnitFlags {
+ public:
+  void add_to(CLI::App& app);
+  /// The tensor core that multiplies `format`, by default that of the chip, without one the H100's.
+  /// None for fp32, as above. Throws InputError.
+  std::optional<Unit> unit(Format format) const;
+
+ private:
+  std::string unit_;
+  ChipFlags chip_;
+};
 
 /// --seed N.
 std::uint64_t parse_seed(const std::string& text);

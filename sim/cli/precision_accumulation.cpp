@@ -21,6 +21,7 @@ using Json = nlohmann::ordered_json;
 constexpr const char* example = R"(Examples:
   tessera precision accumulation                       FP8 on H100, fast against promoted
   tessera precision accumulation --k 4096 --dist normal,halfnormal --seeds 3 --json -
+  tessera precision accumulation --chip h100-sxm --set fp8_unit.fraction_bits=17
 
 The error of the accumulation alone, against the exact product of the quantised operands, for every
 distribution and length of sums: relative RMSE, largest error over the RMS of the results, bias.
@@ -29,7 +30,8 @@ distribution and length of sums: relative RMSE, largest error over the RMS of th
 struct Flags {
   std::string m = "256", n = "256", k = "1024,4096,16384";
   std::string dist = "normal,uniform,uniform01,halfnormal";
-  std::string format = "e4m3", unit = "h100", seed = "1", seeds = "1", json, jobs;
+  std::string format = "e4m3", seed = "1", seeds = "1", json, jobs;
+  OperandUnitFlags unit;
 };
 
 std::vector<std::string> split(const std::string& flag, const std::string& text) {
@@ -54,16 +56,10 @@ struct Row {
   ErrorFigures error;
 };
 
-std::vector<Row> study(const Flags& flags, std::int64_t m, std::int64_t n,
-                       const std::vector<std::int64_t>& lengths,
+std::vector<Row> study(const Flags& flags, const GemmArithmetic& arithmetic, std::int64_t m,
+                       std::int64_t n, const std::vector<std::int64_t>& lengths,
                        const std::vector<Distribution>& distributions, std::int64_t seeds) {
-  GemmArithmetic how;
-  how.a_format = how.b_format = parse_format(flags.format);
-  how.unit = unit_of_format(flags.unit, how.a_format);
-  if (how.unit == nullptr)
-    throw InputError("--format", "FP32 lanes have no other accumulation",
-                     "give a format that a tensor core multiplies");
-  how.a_scaling = how.b_scaling = bits(how.a_format) > 8 ? Scaling::none : Scaling::tensor;
+  GemmArithmetic how = arithmetic;
   StudyOptions options;
   options.jobs = parse_jobs(flags.jobs);
   const std::uint64_t first_seed = parse_seed(flags.seed);
@@ -97,13 +93,21 @@ int run_accumulation(const Flags& flags) {
   std::vector<Distribution> distributions;
   for (const std::string& dist : split("--dist", flags.dist))
     distributions.push_back(parse_distribution(dist));
+  GemmArithmetic how;
+  how.a_format = how.b_format = parse_format(flags.format);
+  const std::optional<Unit> unit = flags.unit.unit(how.a_format);
+  if (!unit)
+    throw InputError("--format", "FP32 lanes have no other accumulation",
+                     "give a format that a tensor core multiplies");
+  how.unit = &*unit;
+  how.a_scaling = how.b_scaling = bits(how.a_format) > 8 ? Scaling::none : Scaling::tensor;
   std::optional<OutputFile> json_file;
   if (!flags.json.empty()) json_file.emplace("--json", flags.json);
 
   std::vector<Row> rows;
   {
     const Progress progress("multiplying");
-    rows = study(flags, m, n, lengths, distributions, seeds);
+    rows = study(flags, how, m, n, lengths, distributions, seeds);
   }
   if (json_file) {
     Json json = {{"schema", "tessera-precision-accumulation/1"},
@@ -111,7 +115,7 @@ int run_accumulation(const Flags& flags) {
                  {"m", m},
                  {"n", n},
                  {"format", flags.format},
-                 {"unit", flags.unit},
+                 {"unit", unit->name},
                  {"rows", Json::array()}};
     for (const Row& row : rows) {
       Json figures = to_json(row.error);
@@ -126,7 +130,7 @@ int run_accumulation(const Flags& flags) {
     if (json_file->is_stdout()) return exit_done;
   }
   std::string text =
-      fmt::format("accumulation of {} in {}, {} x {} outputs\n\n", flags.format, flags.unit, m, n);
+      fmt::format("accumulation of {} in {}, {} x {} outputs\n\n", flags.format, unit->name, m, n);
   text += fmt::format("  {:<12} {:>7} {:<11} {:>6} {:>10} {:>11} {:>10}\n", "data", "k",
                       "accumulate", "seed", "rel RMSE", "max / RMS", "bias");
   for (const Row& row : rows)
@@ -151,7 +155,7 @@ Verb add_precision_accumulation(CLI::App& precision) {
   add_value(*app, "--dist", f.dist, "DIST,...", "normal, uniform, uniform01, halfnormal, outlier")
       ->capture_default_str();
   add_value(*app, "--format", f.format, "FORMAT", "Of the operands")->capture_default_str();
-  add_value(*app, "--unit", f.unit, "UNIT", "The tensor core's generation")->capture_default_str();
+  f.unit.add_to(*app);
   add_value(*app, "--seed", f.seed, "N", "The first seed")->capture_default_str();
   add_value(*app, "--seeds", f.seeds, "N", "How many seeds, each a row")->capture_default_str();
   add_value(*app, "--jobs", f.jobs, "N", "Threads; default one per processor");

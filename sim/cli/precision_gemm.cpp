@@ -21,6 +21,8 @@ using Json = nlohmann::ordered_json;
 constexpr const char* example = R"(Examples:
   tessera precision gemm --m 1024 --n 1024 --k 4096 --format e4m3 --unit h100 --accumulate fast
   tessera precision gemm --format e4m3 --unit h100 --scaling block --dist outlier
+  tessera precision gemm --format e4m3 --chip mine.yaml              the unit of a chip of yours
+  tessera precision gemm --chip h100-sxm --set fp8_unit.fraction_bits=17
   tessera precision gemm --m 4096 --n 12288 --k 12288 --sample 8192 --json - | jq .total
 
 A and B are random: A[m][k] is stream 0 and B[n][k] stream 1 of the seed. The result depends on
@@ -29,8 +31,9 @@ neither the processor nor --jobs. Without error sqnr_db is null.
 
 struct Flags {
   std::string m = "1024", n = "1024", k = "4096";
-  std::string format = "e4m3", unit = "h100", accumulate, accumulator = "f32", output = "fp32";
+  std::string format = "e4m3", accumulate, accumulator = "f32", output = "fp32";
   std::string dist = "normal", dist_b, scaling, seed = "1", sample, json, jobs, isa;
+  OperandUnitFlags unit;
 };
 
 /// Operands of 2^28 elements are 1 GiB each, and as much again quantised.
@@ -72,13 +75,15 @@ Accumulation accumulation_of(const Flags& flags, const std::string& scaling) {
                    "give fast or promote128");
 }
 
-GemmArithmetic arithmetic_of(const Flags& flags) {
+/// The arithmetic, and the unit that it points to.
+GemmArithmetic arithmetic_of(const Flags& flags, std::optional<Unit>& unit) {
   GemmArithmetic how;
   how.a_format = how.b_format = parse_format(flags.format);
   if (!is_float(how.a_format) || how.a_format == Format::e8m0)
     throw InputError("--format", fmt::format("{} is no format of operands", flags.format),
                      "give a format that a tensor core multiplies, or fp32");
-  how.unit = unit_of_format(flags.unit, how.a_format);
+  unit = flags.unit.unit(how.a_format);
+  how.unit = unit ? &*unit : nullptr;
   const std::string scaling = scaling_of(flags, how.a_format);
   set_scaling(scaling, how);
   how.accumulation = accumulation_of(flags, scaling);
@@ -138,7 +143,8 @@ int run_gemm(const Flags& flags) {
                        fmt::format("give at most {} elements; rows of A and columns of B are "
                                    "independent, so fewer of them show the same error",
                                    max_elements));
-  const GemmArithmetic how = arithmetic_of(flags);
+  std::optional<Unit> own_unit;
+  const GemmArithmetic how = arithmetic_of(flags, own_unit);
   StudyOptions options;
   options.sample = parse_sample(flags.sample);
   options.seed = parse_seed(flags.seed);
@@ -223,8 +229,7 @@ Verb add_precision_gemm(CLI::App& precision) {
   add_value(*app, "--format", f.format, "FORMAT",
             "Of the operands, as e4m3, e5m2, fp16, bf16, tf32, e2m1; fp32: FP32 multiply-adds")
       ->capture_default_str();
-  add_value(*app, "--unit", f.unit, "UNIT", "The tensor core's generation, as h100 or b200")
-      ->capture_default_str();
+  f.unit.add_to(*app);
   add_value(*app, "--accumulate", f.accumulate, "HOW",
             "fast (one chain over k) or promote128 (default with block scaling)");
   add_value(*app, "--accumulator", f.accumulator, "FORMAT", "f32 or f16")->capture_default_str();

@@ -75,6 +75,36 @@ TEST_CASE("precision gemm knows every format and scaling that a unit has") {
   CHECK(report["b_scaling"] == "128x128");
 }
 
+TEST_CASE("precision shows what a unit of one's own costs") {
+  const auto accumulation = [](const std::vector<std::string>& flags) {
+    return gemm_json(flags)["accumulation"]["rel_rmse"].get<double>();
+  };
+  const double hopper = accumulation({});
+  CHECK(accumulation({"--chip", "h100-sxm"}) == hopper);
+  CHECK(accumulation({"--chip", "h100-sxm", "--unit", "h100-sxm.e4m3"}) == hopper);
+  CHECK(accumulation({"--chip", "h100-sxm", "--unit", "b200"}) == accumulation({"--unit", "b200"}));
+  const double finer = accumulation({"--chip", "h100-sxm", "--set", "fp8_unit.fraction_bits=17",
+                                     "--set", "fp8_unit.output_fraction_bits=17"});
+  CHECK(finer > 0);
+  CHECK(finer < hopper / 16);  // four bits more, and more products that lose none
+
+  const ScratchFolder folder;
+  const std::string chip = folder.write("mine.yaml",
+                                        "base: h100-sxm\nname: mine\ndescription: coarse\n"
+                                        "fp8_unit: {products: 16, fraction_bits: 9}\n");
+  const json coarse = gemm_json({"--chip", chip, "--unit", "e4m3"});
+  CHECK(coarse["unit"] == "mine.e4m3");
+  CHECK(coarse["accumulation"]["rel_rmse"].get<double>() > 8 * hopper);
+  CHECK(gemm_json({"--chip", chip, "--format", "fp32"})["unit"] == "fp32 lanes");
+
+  const Outcome sums = run({"precision", "accumulation", "--m", "32", "--n", "32", "--k", "512",
+                            "--dist", "normal", "--chip", chip, "--json", "-"});
+  INFO(sums.err);
+  REQUIRE(sums.status == 0);
+  CHECK(json::parse(sums.out)["unit"] == "mine.e4m3");
+  CHECK(json::parse(sums.out)["rows"][0]["rel_rmse"].get<double>() > 8 * hopper);
+}
+
 TEST_CASE("precision refuses what there is not, and says what there is") {
   struct Mistake {
     std::vector<std::string> flags;
@@ -86,6 +116,11 @@ TEST_CASE("precision refuses what there is not, and says what there is") {
       {{"--unit", "h10"}, "--unit: there is no unit 'h10'; did you mean 'h100'?"},
       {{"--unit", "a100"}, "a100 has no tensor core for e4m3; give --format fp16|bf16|tf32"},
       {{"--unit", "h100.fp16"}, "h100.fp16 does not multiply e4m3; give --format fp16"},
+      {{"--unit", "e5m2", "--chip", "h100-sxm"}, "e5m2 does not multiply e4m3; give --format e5m2"},
+      {{"--unit", "h100-sxm.fp16", "--chip", "h100-sxm"}, "or --unit h100-sxm.e4m3"},
+      {{"--unit", "h10", "--chip", "h100-sxm"}, "did you mean 'h100'?"},
+      {{"--set", "fp8_unit.products=16"}, "--chip: missing"},
+      {{"--format", "e2m1", "--chip", "h100-sxm"}, "h100 has no unit for e2m1"},
       {{"--scaling", "mx"}, "h100.e4m3 takes no mx scales"},
       {{"--scaling", "row"}, "--scaling: there is no scaling 'row'; give one of none, tensor"},
       {{"--scaling", "block", "--accumulate", "fast"}, "give promote128 with block scaling"},
