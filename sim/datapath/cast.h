@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "sim/base/random.h"
 #include "sim/datapath/format.h"
 #include "sim/datapath/isa.h"
 
@@ -16,6 +17,22 @@ void encode(Format format, Overflow overflow, const float* values, std::uint8_t*
             std::int64_t n, Isa isa = best_isa());
 void encode(Format format, Overflow overflow, const float* values, std::uint16_t* codes,
             std::int64_t n, Isa isa = best_isa());
+
+/// codes[i] = encode(format, values[i], rounding, overflow) for i < n. Stochastic rounding takes
+/// the random numbers of encode_stochastic() and throws std::invalid_argument here.
+void encode(Format format, Rounding rounding, Overflow overflow, const float* values,
+            std::uint8_t* codes, std::int64_t n, Isa isa = best_isa());
+void encode(Format format, Rounding rounding, Overflow overflow, const float* values,
+            std::uint16_t* codes, std::int64_t n, Isa isa = best_isa());
+
+/// codes[i] = encode(format, values[i], Rounding::stochastic, overflow, random.bits(first + i)) for
+/// i < n: any part of an array can be encoded alone.
+void encode_stochastic(Format format, Overflow overflow, const Random& random, std::uint64_t first,
+                       const float* values, std::uint8_t* codes, std::int64_t n,
+                       Isa isa = best_isa());
+void encode_stochastic(Format format, Overflow overflow, const Random& random, std::uint64_t first,
+                       const float* values, std::uint16_t* codes, std::int64_t n,
+                       Isa isa = best_isa());
 
 /// values[i] = decode(format, codes[i]) for i < n.
 void decode(Format format, const std::uint8_t* codes, float* values, std::int64_t n,

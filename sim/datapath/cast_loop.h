@@ -101,6 +101,73 @@ TESSERA_TARGET void encode_loop(const float* __restrict values, Code* __restrict
   }
 }
 
+/// The code of one value by the other roundings, in integers. `random` is used if `stochastic`.
+template <bool stochastic>
+TESSERA_TARGET inline std::int32_t narrowed(const Narrowing& to, float value,
+                                            std::uint32_t random) {
+  const std::int32_t pattern = as_pattern(value);
+  const std::int32_t magnitude = pattern & 0x7FFFFFFF;
+  const bool negative = pattern < 0;
+  const std::int32_t field = magnitude >> 23;
+  const auto significand =
+      static_cast<std::uint32_t>((magnitude & 0x7FFFFF) | either(field > 0, 0x800000, 0));
+  // How many bits of the significand are below the last place of the format.
+  const std::int32_t drop = 23 - to.fraction_bits + larger(to.min_field - larger(field, 1), 0);
+  const std::int32_t limited = smaller(drop, 31);
+  const std::uint32_t kept = significand >> limited;
+  std::int32_t outward = 0;
+  if (stochastic) {
+    // The discarded fraction in 2^-32; the sum with `random` carries if it rounds outward.
+    const std::uint32_t fraction =
+        significand << (32 - smaller(drop, 32)) >> smaller(larger(drop - 32, 0), 31);
+    outward = static_cast<std::int32_t>(fraction + random < fraction);
+  } else {
+    outward = static_cast<std::int32_t>(kept << limited != significand) &
+              either(negative, to.outward[1], to.outward[0]);
+  }
+  // Exponent and fraction as one integer: a carry out of the fraction lands in the exponent.
+  const std::int32_t code = static_cast<std::int32_t>(kept) + outward +
+                            (larger(field - to.min_field, 0) << to.fraction_bits);
+  const auto sign = static_cast<std::int32_t>((static_cast<std::uint32_t>(pattern) & 0x80000000u) >>
+                                              to.sign_shift);
+  std::int32_t result = code | sign;
+  result = either(code == 0, either(negative, to.negative_zero, 0), result);
+  result = either(code > to.max, either(negative, to.beyond[1], to.beyond[0]), result);
+  result =
+      either(magnitude == 0x7F800000, either(negative, to.infinity[1], to.infinity[0]), result);
+  return either(magnitude > 0x7F800000, to.nan, result);
+}
+
+template <class Code>
+TESSERA_TARGET void narrow_loop(const Narrowing& narrowing, const float* __restrict values,
+                                Code* __restrict codes, std::int64_t n) {
+  const Narrowing to = narrowing;  // a copy: codes may be bytes, which alias everything
+  for (std::int64_t i = 0; i < n; ++i)
+    codes[i] = static_cast<Code>(narrowed<false>(to, values[i], 0));
+}
+
+template <class Code>
+TESSERA_TARGET void narrow_at_random_loop(const Narrowing& narrowing, const Random& random,
+                                          std::uint64_t first, const float* __restrict values,
+                                          Code* __restrict codes, std::int64_t n) {
+  const Narrowing to = narrowing;
+  constexpr std::int64_t chunk = 1024;
+  std::uint32_t words[chunk];
+  for (std::int64_t begin = 0; begin < n; begin += chunk) {
+    const std::int64_t count = begin + chunk < n ? chunk : n - begin;
+    const std::uint64_t first_block = (first + static_cast<std::uint64_t>(begin)) / 4;
+    for (std::int64_t b = 0; b < (count + 3) / 4; ++b) {
+      const Random::Block block = random.block(first_block + static_cast<std::uint64_t>(b));
+      words[4 * b] = block[0];
+      words[4 * b + 1] = block[1];
+      words[4 * b + 2] = block[2];
+      words[4 * b + 3] = block[3];
+    }
+    for (std::int64_t i = 0; i < count; ++i)
+      codes[begin + i] = static_cast<Code>(narrowed<true>(to, values[begin + i], words[i]));
+  }
+}
+
 /// Encoded and decoded again.
 template <class L>
 TESSERA_TARGET void round_loop(const float* values, float* rounded, std::int64_t n) {
@@ -247,7 +314,14 @@ Round round_values(Format format, Overflow overflow) {
 
 }  // namespace
 
-const Kernels TESSERA_KERNELS = {encode_narrow, encode_half, decode_narrow, decode_half,
-                                 round_values};
+const Kernels TESSERA_KERNELS = {encode_narrow,
+                                 encode_half,
+                                 decode_narrow,
+                                 decode_half,
+                                 round_values,
+                                 narrow_loop<std::uint8_t>,
+                                 narrow_loop<std::uint16_t>,
+                                 narrow_at_random_loop<std::uint8_t>,
+                                 narrow_at_random_loop<std::uint16_t>};
 
 }  // namespace tessera::cast_kernels

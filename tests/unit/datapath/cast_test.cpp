@@ -1,5 +1,6 @@
 #include "sim/datapath/cast.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <vector>
@@ -28,6 +29,25 @@ std::int64_t differences(Format format, Overflow overflow, Isa isa,
   std::int64_t wrong = 0;
   for (std::size_t i = 0; i < values.size(); ++i)
     wrong += codes[i] != encode(format, double{values[i]}, Rounding::nearest_even, overflow);
+  return wrong;
+}
+
+/// The same by any rounding; number first + i of `random` decides on value i.
+template <class Code>
+std::int64_t differences(Format format, Rounding rounding, Overflow overflow, Isa isa,
+                         const std::vector<float>& values, const Random& random,
+                         std::uint64_t first) {
+  std::vector<Code> codes(values.size());
+  const auto n = static_cast<std::int64_t>(values.size());
+  if (rounding == Rounding::stochastic) {
+    encode_stochastic(format, overflow, random, first, values.data(), codes.data(), n, isa);
+  } else {
+    encode(format, rounding, overflow, values.data(), codes.data(), n, isa);
+  }
+  std::int64_t wrong = 0;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    wrong +=
+        codes[i] != encode(format, double{values[i]}, rounding, overflow, random.bits(first + i));
   return wrong;
 }
 
@@ -146,6 +166,64 @@ TEST_CASE("rounding to a format works in place and for any length") {
   }
 }
 
+TEST_CASE("array encoding by every rounding equals the scalar encoding on each path") {
+  const Random random(7, 3);
+  constexpr std::uint64_t first = 0xFFFFFFFFEu;  // in the middle of a block
+  for (const Isa isa : supported_isas()) {
+    for (const Format format : all_formats()) {
+      if (!is_float(format) || bits(format) > 16) continue;
+      std::vector<float> values = patterns(0, 1u << 16, 65521);
+      const std::vector<float> at_edges = edges(format);
+      values.insert(values.end(), at_edges.begin(), at_edges.end());
+      for (std::uint64_t i = 0; i < 1u << 14; ++i) values.push_back(fp32_value(random.bits(i)));
+      for (const Overflow overflow : {Overflow::saturate, Overflow::to_special}) {
+        for (const Rounding rounding : {Rounding::nearest_even, Rounding::toward_zero, Rounding::up,
+                                        Rounding::down, Rounding::stochastic}) {
+          CAPTURE(name(isa), name(format), overflow == Overflow::saturate,
+                  static_cast<int>(rounding));
+          CHECK((bits(format) == 16 ? differences<std::uint16_t>(format, rounding, overflow, isa,
+                                                                 values, random, first)
+                                    : differences<std::uint8_t>(format, rounding, overflow, isa,
+                                                                values, random, first)) == 0);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("stochastic rounding of a part of an array takes the numbers of that part") {
+  const Random random(1);
+  const std::vector<float> values = patterns(0x3C000000, 5000, 12345);
+  std::vector<std::uint8_t> whole(values.size());
+  encode_stochastic(Format::e4m3, Overflow::saturate, random, 0, values.data(), whole.data(), 5000);
+  for (const std::int64_t begin : {0, 1, 2, 1023, 1027, 4998}) {
+    for (const std::int64_t n : {0, 1, 2, 7, 1500}) {
+      if (begin + n > 5000) continue;
+      std::vector<std::uint8_t> part(static_cast<std::size_t>(n));
+      encode_stochastic(Format::e4m3, Overflow::saturate, random, static_cast<std::uint64_t>(begin),
+                        values.data() + begin, part.data(), n);
+      CHECK(std::equal(part.begin(), part.end(), whole.begin() + begin));
+    }
+  }
+}
+
+TEST_CASE("stochastic rounding of an array is right on average") {
+  const std::vector<float> values(100000, 1.03F);  // 0.24 of the way from 1 to 1.125
+  std::vector<std::uint8_t> codes(values.size());
+  encode_stochastic(Format::e4m3, Overflow::saturate, Random(5), 0, values.data(), codes.data(),
+                    static_cast<std::int64_t>(values.size()));
+  double sum = 0;
+  for (const std::uint8_t code : codes) sum += decode(Format::e4m3, code);
+  CHECK(sum / 100000 == Approx(1.03).margin(6e-4));  // 3.6 standard deviations
+}
+
+TEST_CASE("array encoding without the numbers that stochastic rounding takes is refused") {
+  const float value = 1;
+  std::uint8_t code = 0;
+  CHECK_THROWS_AS(encode(Format::e4m3, Rounding::stochastic, Overflow::saturate, &value, &code, 1),
+                  std::invalid_argument);
+}
+
 TEST_CASE("codes of the wrong width are refused") {
   const float value = 1;
   std::uint8_t narrow = 0;
@@ -156,4 +234,9 @@ TEST_CASE("codes of the wrong width are refused") {
                   std::invalid_argument);
   CHECK_THROWS_AS(encode(Format::int32, Overflow::saturate, &value, &narrow, 1),
                   std::invalid_argument);
+  CHECK_THROWS_AS(encode(Format::e4m3, Rounding::up, Overflow::saturate, &value, &half, 1),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(
+      encode_stochastic(Format::bf16, Overflow::saturate, Random(1), 0, &value, &narrow, 1),
+      std::invalid_argument);
 }
