@@ -63,11 +63,11 @@ TEST_CASE(
   CHECK(wide["cycles"] == wide["wide_cycles"]);
   CHECK(precision_of(none, "layer.mlp.up") == "bf16");
   const json huge =
-      report_of(auto_run("h100-sxm", {"--error-budget", "1e6", "--json", "-", "--jobs", "1"}));
+      report_of(auto_run("h100-sxm", {"--error-budget", "1e9", "--json", "-", "--jobs", "1"}));
   const json& fast = huge["precision"]["policy"];
   CHECK(fast["cycles"] == fast["fastest_cycles"]);
   CHECK(fast["curve"] ==
-        report_of(auto_run("h100-sxm", {"--error-budget", "1e6", "--json", "-", "--jobs",
+        report_of(auto_run("h100-sxm", {"--error-budget", "1e9", "--json", "-", "--jobs",
                                         "3"}))["precision"]["policy"]["curve"]);
   const Outcome table = run(auto_run("h100-sxm", {"--error-budget", "0"}));
   CHECK(contains(table.out, "tessera's policy: all bf16"));
