@@ -85,7 +85,9 @@ TESSERA_TARGET void encode_loop(const float* __restrict values, Code* __restrict
         (static_cast<std::uint32_t>(pattern) & 0x80000000u) >> L::sign_shift);
     std::int32_t code = 0;
     if (L::wide) {
-      code = (magnitude + ((1 << (L::drop - 1)) - 1) + (magnitude >> L::drop & 1)) >> L::drop;
+      // Not beyond Inf, so that the carry of a NaN's fraction stays within 31 bits.
+      const std::int32_t limited = smaller(magnitude, 0x7F800000);
+      code = (limited + ((1 << (L::drop - 1)) - 1) + (limited >> L::drop & 1)) >> L::drop;
       code = smaller(code, L::beyond);
     } else {
       const std::int32_t limited = smaller(magnitude, L::pattern(L::beyond));
@@ -178,7 +180,8 @@ TESSERA_TARGET void round_loop(const float* values, float* rounded, std::int64_t
     std::int32_t result = 0;
     if (L::wide) {
       constexpr std::int32_t low = (1 << L::drop) - 1;
-      result = (magnitude + (low >> 1) + (magnitude >> L::drop & 1)) & ~low;
+      const std::int32_t limited = smaller(magnitude, 0x7F800000);
+      result = (limited + (low >> 1) + (limited >> L::drop & 1)) & ~low;
       result = smaller(result, L::beyond << L::drop);
     } else {
       const std::int32_t limited = smaller(magnitude, L::pattern(L::beyond));
