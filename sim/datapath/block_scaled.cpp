@@ -324,10 +324,9 @@ void block_scaled_gemm_reference(const Unit& unit, const QuantisedMatrix& a,
             sums[static_cast<std::size_t>(p / group)] += x[begin + p] * y[begin + p];
           const auto count = static_cast<int>(ceil_div(length, group));
           for (int g = 0; g < count; ++g) {
-            a_scales[static_cast<std::size_t>(g)] =
-                scale_of(a.scaling, a.block_scale(i, begin + g * group));
-            b_scales[static_cast<std::size_t>(g)] =
-                scale_of(b.scaling, b.block_scale(j, begin + g * group));
+            const std::int64_t at = begin + std::int64_t{g} * group;
+            a_scales[static_cast<std::size_t>(g)] = scale_of(a.scaling, a.block_scale(i, at));
+            b_scales[static_cast<std::size_t>(g)] = scale_of(b.scaling, b.block_scale(j, at));
           }
           c = group_step_of(sums.data(), 1, a_scales.data(), b_scales.data(), count, c);
         }

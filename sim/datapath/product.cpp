@@ -11,7 +11,6 @@ namespace {
 
 using product_kernels::Kernel;
 using product_kernels::Kernels;
-using product_kernels::Tile;
 using product_kernels::tile_rows;
 
 /// Products of a panel: a tile's columns of B stay in the first-level cache.
