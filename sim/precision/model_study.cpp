@@ -4,14 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <exception>
 #include <map>
 #include <numeric>
-#include <thread>
 
 #include "sim/base/error.h"
+#include "sim/base/parallel.h"
 
 namespace tessera {
 
@@ -233,29 +231,6 @@ void compare(const ModelStudy& study, RecipeResult& result) {
       study.similarities, cosines(after.values.data(), after.count, after.width), after.count);
 }
 
-/// work(0) ... work(count - 1) on some threads; rethrows the first exception by number.
-template <typename Work>
-void in_parallel(std::size_t count, int jobs, Work work) {
-  std::vector<std::exception_ptr> errors(count);
-  std::atomic<std::size_t> next = 0;
-  const auto loop = [&] {
-    for (std::size_t i = next++; i < count; i = next++) {
-      try {
-        work(i);
-      } catch (...) {
-        errors[i] = std::current_exception();
-      }
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int i = 1; i < jobs; ++i) threads.emplace_back(loop);
-  loop();
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& error : errors) {
-    if (error != nullptr) std::rethrow_exception(error);
-  }
-}
-
 }  // namespace
 
 std::vector<ModelRecipe> model_recipes(const std::string& gpu) {
@@ -351,7 +326,8 @@ ModelStudy study_model(const SentenceEncoder& encoder, const TokenIds& ids,
     RecordingReference reference;
     append(study.reference, embed(encoder, ids, first, count, reference));
     study.macs += reference.macs;
-    in_parallel(recipes.size(), options.jobs, [&](std::size_t r) {
+    run_parallel(static_cast<std::int64_t>(recipes.size()), options.jobs, [&](std::int64_t recipe) {
+      const auto r = static_cast<std::size_t>(recipe);
       if (first == 0 && recipes[r].delayed) {
         arithmetics[r].begin(nullptr);
         embed(encoder, ids, first, count, arithmetics[r]);
