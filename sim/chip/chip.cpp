@@ -3,7 +3,8 @@
 namespace tessera {
 
 Chip::Chip(sc_core::sc_module_name name, const ChipConfig& config, const Section& section,
-           MemoryModel memory, const std::vector<int>& construction_order)
+           MemoryModel memory, const std::vector<int>& construction_order,
+           TimelineRecorder* recorder)
     : sc_module(name), clock_(config.clock.core_mhz), port_("memory_port", clock_) {
   if (memory == MemoryModel::hbm) {
     hbm_ = std::make_unique<Hbm>("hbm", config.hbm);
@@ -16,7 +17,7 @@ Chip::Chip(sc_core::sc_module_name name, const ChipConfig& config, const Section
   l2_->attach(section);
   arbiter_ = std::make_unique<Arbiter>("arbiter");
   processor_ = std::make_unique<CommandProcessor>("command_processor", config, clock_, section,
-                                                  *l2_, *arbiter_, construction_order);
+                                                  *l2_, *arbiter_, construction_order, recorder);
 }
 
 }  // namespace tessera

@@ -17,13 +17,18 @@ namespace tessera {
 
 /// The machine: cores and their sequencers, L2, memory, command processor, wired for one section.
 /// `construction_order` is a permutation of the core numbers; results do not depend on it.
+/// `recorder` (nullptr: none) is told what its cores do.
 class Chip : public sc_core::sc_module {
  public:
   Chip(sc_core::sc_module_name name, const ChipConfig& config, const Section& section,
-       MemoryModel memory, const std::vector<int>& construction_order);
+       MemoryModel memory, const std::vector<int>& construction_order,
+       TimelineRecorder* recorder = nullptr);
 
   const CommandProcessor& processor() const { return *processor_; }
   const Arbiter& arbiter() const { return *arbiter_; }
+  const L2& l2() const { return *l2_; }
+  /// nullptr where the memory is another model.
+  const Hbm* hbm() const { return hbm_.get(); }
 
  private:
   ClockDomain clock_;

@@ -11,8 +11,9 @@ namespace tessera {
 
 CommandProcessor::CommandProcessor(sc_core::sc_module_name name, const ChipConfig& chip,
                                    const ClockDomain& clock, const Section& section, L2& l2,
-                                   Arbiter& arbiter, const std::vector<int>& construction_order)
-    : sc_module(name), chip_(chip), clock_(clock), section_(section), l2_(l2) {
+                                   Arbiter& arbiter, const std::vector<int>& construction_order,
+                                   TimelineRecorder* recorder)
+    : sc_module(name), chip_(chip), clock_(clock), section_(section), l2_(l2), recorder_(recorder) {
   programs_.reserve(section.kernels.size());
   for (const Kernel& kernel : section.kernels)
     programs_.emplace_back(kernel, section.tensors, chip);
@@ -24,7 +25,7 @@ CommandProcessor::CommandProcessor(sc_core::sc_module_name name, const ChipConfi
     cores_[i] = std::make_unique<CoreUnits>();
     cores_[i]->id = id;
     sequencers_[i] = std::make_unique<Sequencer>(fmt::format("sequencer_{}", id).c_str(), id, chip,
-                                                 clock, l2, arbiter, *this);
+                                                 clock, l2, arbiter, *this, recorder);
   }
   SC_METHOD(start_kernel);
   sensitive << start_;
@@ -45,6 +46,7 @@ Cycles CommandProcessor::gap(const Kernel& kernel) const {
 }
 
 void CommandProcessor::start_kernel() {
+  if (recorder_ != nullptr) recorder_->begin_kernel(static_cast<std::int32_t>(next_));
   program_ = &programs_[next_++];
   const Kernel& kernel = program_->kernel();
   running_ = true;
@@ -95,6 +97,8 @@ void CommandProcessor::finish_kernel() {
   KernelRecord record;
   const Kernel& kernel = program_->kernel();
   record.op = kernel.op;
+  record.start = start_at_;
+  record.end = end_;
   for (const auto& core : cores_) {
     const CoreCycles charged =
         core->ledger.close(end_, program_->has_collective() ? Cause::link : Cause::idle);
@@ -123,6 +127,12 @@ void CommandProcessor::finish_kernel() {
     start_at_ = end_ + wait;
     start_.notify(clock_.delay_until(start_at_, end_));
   }
+}
+
+std::int64_t CommandProcessor::tensor_flops() const {
+  std::int64_t sum = 0;
+  for (const auto& s : sequencers_) sum += s->counters().tensor_flops;
+  return sum;
 }
 
 void CommandProcessor::raise_flag(std::int64_t flag, Cycles now) {

@@ -18,6 +18,7 @@ namespace tessera {
 /// Counted events of one kernel, launch gap included.
 struct KernelRecord {
   std::int64_t op = 0;
+  Cycles start, end;  ///< in the section, the launch gap left out
   Cycles cycles;
   CoreCycles core_cycles{};
   L2::Counters l2;
@@ -36,7 +37,7 @@ class CommandProcessor : public sc_core::sc_module {
   SC_HAS_PROCESS(CommandProcessor);
   CommandProcessor(sc_core::sc_module_name name, const ChipConfig& chip, const ClockDomain& clock,
                    const Section& section, L2& l2, Arbiter& arbiter,
-                   const std::vector<int>& construction_order);
+                   const std::vector<int>& construction_order, TimelineRecorder* recorder);
 
   // For sequencers, at kernel time `now`:
   void cluster_done(Sequencer& sequencer, Cycles now);
@@ -48,6 +49,8 @@ class CommandProcessor : public sc_core::sc_module {
   bool finished() const { return next_ == section_.kernels.size() && !running_; }
   const std::vector<KernelRecord>& records() const { return records_; }
   Cycles end() const { return end_; }
+  /// On the tensor cores so far, of all kernels.
+  std::int64_t tensor_flops() const;
   /// Why nothing moves any more, for a simulation that ended unfinished.
   std::string explain() const;
 
@@ -60,6 +63,7 @@ class CommandProcessor : public sc_core::sc_module {
   const ClockDomain& clock_;
   const Section& section_;
   L2& l2_;
+  TimelineRecorder* recorder_;
   sc_core::sc_event start_, finish_;
   std::vector<std::unique_ptr<CoreUnits>> cores_;
   std::vector<std::unique_ptr<Sequencer>> sequencers_;  // by core number

@@ -26,6 +26,7 @@ class Hbm : public sc_core::sc_module {
   /// The pseudo-channel that holds the byte at `address`.
   int channel_of(std::int64_t address) const;
   HbmChannel::Counters counters() const;
+  const std::vector<HbmChannel>& channels() const { return channels_; }
 
  private:
   void transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);

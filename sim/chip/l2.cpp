@@ -387,7 +387,7 @@ L2Written L2::write(Cycles now, int core, int tensor, std::int64_t row, std::int
   });
   counters_.write_bytes += total;
   const Cycles port = write_ports_[static_cast<std::size_t>(core)].book(now, total);
-  return {port, std::max(done, port + near_latency_)};
+  return {port, std::max(done, port + near_latency_), total};
 }
 
 Cycles L2::deliver(Cycles now, int core, std::int64_t bytes) {

@@ -24,6 +24,7 @@ __extension__ using LineMask = unsigned __int128;
 /// When a written box has left the scratchpad, and when its last byte is in the cache.
 struct L2Written {
   Cycles left, visible;
+  std::int64_t bytes = 0;  ///< written (the box clipped to the tensor)
 };
 
 /// Second-level cache of `partitions` halves, each near its share of the cores.

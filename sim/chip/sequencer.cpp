@@ -40,7 +40,7 @@ Cycles horizon(Program::Opcode opcode, Cycles now) {
 
 Sequencer::Sequencer(sc_core::sc_module_name name, int id, const ChipConfig& chip,
                      const ClockDomain& clock, L2& l2, Arbiter& arbiter,
-                     CommandProcessor& processor)
+                     CommandProcessor& processor, TimelineRecorder* recorder)
     : sc_module(name),
       id_(id),
       chip_(chip),
@@ -48,6 +48,7 @@ Sequencer::Sequencer(sc_core::sc_module_name name, int id, const ChipConfig& chi
       l2_(l2),
       arbiter_(arbiter),
       processor_(processor) {
+  recording_.recorder = recorder;
   SC_METHOD(on_wake);
   sensitive << wake_;
   dont_initialize();
@@ -85,6 +86,14 @@ void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
     }
   }
   active_clusters_ = 0;
+  TimelineRecorder* const recorder = recording_.recorder;
+  recording_.wanted = recorder != nullptr &&
+                      std::any_of(cores_.begin(), cores_.end(),
+                                  [&](const CoreUnits* core) { return recorder->wants(core->id); });
+  if (!recording_.wanted) return;
+  recording_.of_context.assign(contexts_.size(), {});
+  recording_.latest.assign(slots_.size(), {});
+  recording_.completed.assign(slots_.size(), {});
 }
 
 void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
@@ -106,6 +115,7 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
       fresh.completion = start;
       std::fill(block.slots + ring.first, block.slots + ring.end, fresh);
     }
+    if (recording_.wanted) forget_recorded(block);
     if (alone) block.core->ledger.idle_until(start, Cause::launch);
     for (std::size_t i = block.first_context; i < block.first_context + contexts_per_block_; ++i) {
       Context& context = contexts_[i];
@@ -154,7 +164,8 @@ void Sequencer::on_wake() {
   arbiter_.request(*this, wake_at_);
 }
 
-void Sequencer::step(Cycles now) {
+template <bool recorded>
+void Sequencer::take_turn(Cycles now) {
   for (;;) {
     // Contexts in the order of their time; a retirement comes before contexts of the same time.
     std::size_t first = 0;
@@ -184,7 +195,7 @@ void Sequencer::step(Cycles now) {
     if (retiring != nullptr) limit_ = std::min(limit_, retiring->retire_at);
     Context& context = contexts_[first];
     if (first_at > horizon(context.next_step->opcode, now)) break;
-    run(context, now);
+    run<recorded>(context, now);
     ready_at_[first] = context.state == State::ready ? context.time : forever;
   }
   schedule(now);
@@ -196,8 +207,14 @@ void Sequencer::in_time(const Context& context, Cycles when) const {
                                     context_name(context), when.value, end_of_time.value));
 }
 
+template <bool recorded>
 void Sequencer::advance(Context& context, Cycles to, Cause cause) {
   if (to <= context.time) return;
+  if constexpr (recorded) {
+    Slice waiting = slice(context, TrackKind::context, context.time, to);
+    waiting.cause = cause;
+    record(context, waiting);
+  }
   const std::int64_t waited = (to - context.time).value;
   if (waited > context.waited_cycles) {
     context.waited = cause;
@@ -206,6 +223,7 @@ void Sequencer::advance(Context& context, Cycles to, Cause cause) {
   context.time = to;
 }
 
+template <bool recorded>
 void Sequencer::run(Context& context, Cycles now) {
   using Opcode = Program::Opcode;
   std::int64_t* const v = context.variables;
@@ -273,9 +291,7 @@ void Sequencer::run(Context& context, Cycles now) {
           slot.waiting |= context.bit;
           return;
         }
-        if (slot.completion > context.time) {
-          advance(context, slot.completion + Cycles(chip_.barrier.latency_cycles), slot.cause);
-        }
+        await<recorded>(context, step.object, at, slot);
         next(at, rings_[step.object]);
         break;
       }
@@ -283,12 +299,12 @@ void Sequencer::run(Context& context, Cycles now) {
         const Cursor at = context.arrives[step.object];
         next(context.arrives[step.object], rings_[step.object]);
         if (!step.cluster) {
-          arrive(block, step.object, at, context.time);
+          arrive<recorded>(block, step.object, at, context.time, context);
         } else {
           Block* const first = &blocks_[static_cast<std::size_t>(block.group) * cores_.size()];
           for (std::size_t rank = 0; rank < cores_.size(); ++rank) {
             const Cycles way(&first[rank] == &block ? 0 : chip_.barrier.remote_latency_cycles);
-            arrive(first[rank], step.object, at, context.time + way);
+            arrive<recorded>(first[rank], step.object, at, context.time + way, context);
           }
         }
         break;
@@ -298,12 +314,12 @@ void Sequencer::run(Context& context, Cycles now) {
         context.expected = context.arrives[step.object];
         next(context.arrives[step.object], rings_[step.object]);
         block.slots[context.expected.slot].bytes += step.x;
-        arrive(block, step.object, context.expected, context.time);
+        arrive<recorded>(block, step.object, context.expected, context.time, context);
         break;
       }
       case Opcode::load:
         if (context.time > horizon(Opcode::load, now)) return;
-        if (!try_load(context, step, std::max(now, context.time))) return;
+        if (!try_load<recorded>(context, step, std::max(now, context.time))) return;
         break;
       case Opcode::store: {
         if (context.time > horizon(Opcode::store, now)) return;
@@ -311,6 +327,14 @@ void Sequencer::run(Context& context, Cycles now) {
                                             step.a.at(v), step.b.at(v), step.x, step.y, step.flag);
         in_time(context, std::max(written.left, written.visible));
         const Cycles fetch(chip_.scratchpad.latency_cycles);
+        if constexpr (recorded) {
+          if (recording_.recorder->wants(core.id)) {
+            Slice storing =
+                slice(context, TrackKind::store, std::max(now, context.time), written.left + fetch);
+            storing.bytes = written.bytes;
+            recording_.recorder->add_to_lane(storing);
+          }
+        }
         push(context.stores, written.left + fetch);
         context.last_store = std::max(context.last_store, written.visible + fetch);
         break;
@@ -318,7 +342,7 @@ void Sequencer::run(Context& context, Cycles now) {
       case Opcode::store_wait:
         for (; static_cast<std::int64_t>(context.stores.size()) > step.x;
              context.stores.pop_front()) {
-          advance(context, context.stores.front(), Cause::epilogue);
+          advance<recorded>(context, context.stores.front(), Cause::epilogue);
         }
         break;
       case Opcode::mma: {
@@ -327,6 +351,14 @@ void Sequencer::run(Context& context, Cycles now) {
         in_time(context, booking.end);
         core.ledger.tensor(booking.start, step.busy, step.operand_wait, step.issue, context.waited);
         was_busy();
+        if constexpr (recorded) {
+          if (recording_.recorder->wants(core.id)) {
+            Slice multiplying = slice(context, TrackKind::tensor_core, booking.start, booking.end);
+            multiplying.cause =
+                step.operand_wait > Cycles(0) ? Cause::scratchpad : Cause::tensor_core;
+            recording_.recorder->add(multiplying);
+          }
+        }
         push(context.mma, booking.end + Cycles(chip_.tensor_core.latency_cycles));
         counters_.tensor_flops += step.amount;
         counters_.operand_bytes += step.bytes;
@@ -334,25 +366,26 @@ void Sequencer::run(Context& context, Cycles now) {
       }
       case Opcode::mma_wait:
         for (; static_cast<std::int64_t>(context.mma.size()) > step.x; context.mma.pop_front()) {
-          advance(context, context.mma.front(), Cause::pipeline);
+          advance<recorded>(context, context.mma.front(), Cause::pipeline);
         }
         break;
       case Opcode::vector: {
         const Booking booking = core.vector_unit.book(context.time, step.occupancy);
         core.ledger.busy(booking.start, booking.end, step.cause, context.waited);
         was_busy();
+        if constexpr (recorded) record_vector(context, step, booking);
         context.time = booking.end + Cycles(chip_.vector_unit.latency_cycles);
         counters_.vector_flops += step.amount;
         break;
       }
       case Opcode::setup:
-        advance(context, context.time + step.busy, Cause::launch);
+        advance<recorded>(context, context.time + step.busy, Cause::launch);
         break;
       case Opcode::collective:
-        advance(context, context.time + step.busy, Cause::link);
+        advance<recorded>(context, context.time + step.busy, Cause::link);
         break;
       case Opcode::signal:
-        advance(context, context.last_store, Cause::epilogue);
+        advance<recorded>(context, context.last_store, Cause::epilogue);
         if (context.time > horizon(Opcode::signal, now)) return;
         processor_.raise_flag(step.a.at(v), now);
         break;
@@ -371,7 +404,7 @@ void Sequencer::run(Context& context, Cycles now) {
         break;
       }
       case Opcode::end:
-        end_context(context);
+        end_context<recorded>(context);
         return;
     }
     context.next_step = next_step;
@@ -388,21 +421,21 @@ void Sequencer::overrun(const Block& block, std::uint16_t ring, const Cursor& at
       phase(at, rings_[ring]), phase({slot.completed, at.slot}, rings_[ring])));
 }
 
+template <bool recorded>
 void Sequencer::complete(Block& block, std::uint16_t ring, Slot& slot) {
   ++slot.completed;
   slot.completion = slot.latest;
   slot.cause = slot.latest_cause;
   slot.arrivals = 0;
   slot.latest = Cycles(0);
+  if constexpr (recorded) recording_.completed[index_of(slot)] = recording_.latest[index_of(slot)];
   // Nobody waits for a later phase of a slot than the one that completes.
   for (; slot.waiting != 0; slot.waiting &= slot.waiting - 1) {
     const std::size_t index =
         block.first_context + static_cast<std::size_t>(__builtin_ctz(slot.waiting));
     Context& waiting = contexts_[index];
     waiting.state = State::ready;
-    if (slot.completion > waiting.time) {
-      advance(waiting, slot.completion + Cycles(chip_.barrier.latency_cycles), slot.cause);
-    }
+    await<recorded>(waiting, ring, waiting.waits[ring], slot);
     next(waiting.waits[ring], rings_[ring]);
     ++waiting.next_step;
     ready_at_[index] = waiting.time;
@@ -410,6 +443,7 @@ void Sequencer::complete(Block& block, std::uint16_t ring, Slot& slot) {
   }
 }
 
+template <bool recorded>
 bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now) {
   CoreUnits& core = *context.block->core;
   const std::int64_t box_bytes = step.bytes;
@@ -421,7 +455,7 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
   }
   if (!in_flight.empty() &&
       core.in_flight_bytes + box_bytes > chip_.dma.max_outstanding_kib * std::int64_t{1024}) {
-    advance(context, in_flight.front().first, Cause::noc);
+    advance<recorded>(context, in_flight.front().first, Cause::noc);
     return false;
   }
   const std::int64_t* v = context.variables;
@@ -435,10 +469,19 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
   const Cycles dma = Cycles(chip_.dma.latency_cycles) + issued - now;
   push(in_flight, std::make_pair(answer.arrival + dma, box_bytes));
   core.in_flight_bytes += box_bytes;
+  TrackPoint copy;
+  if constexpr (recorded) {
+    if (recording_.recorder->wants(core.id)) {
+      Slice loading = slice(context, TrackKind::copy, issued, answer.arrival + dma);
+      loading.bytes = answer.bytes;
+      loading.cause = answer.cause;
+      copy = recording_.recorder->add_to_lane(loading);
+    }
+  }
   Block& own = *context.block;
   if (!step.cluster) {
-    landed(own, context.expect_ring, context.expected, box_bytes, answer.arrival + dma,
-           answer.cause);
+    landed<recorded>(own, context.expect_ring, context.expected, box_bytes, answer.arrival + dma,
+                     answer.cause, &copy);
     return true;
   }
   Block* const first = &blocks_[static_cast<std::size_t>(own.group) * cores_.size()];
@@ -447,17 +490,18 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
     if (&first[rank] != &own) {
       arrival = std::max(arrival, l2_.deliver(now, first[rank].core->id, answer.bytes));
     }
-    landed(first[rank], context.expect_ring, context.expected, box_bytes, arrival + dma,
-           answer.cause);
+    landed<recorded>(first[rank], context.expect_ring, context.expected, box_bytes, arrival + dma,
+                     answer.cause, &copy);
   }
   return true;
 }
 
+template <bool recorded>
 void Sequencer::end_context(Context& context) {
   context.state = State::done;
   Block& block = *context.block;
   for (; !context.stores.empty(); context.stores.pop_front()) {
-    advance(context, context.stores.front(), Cause::epilogue);
+    advance<recorded>(context, context.stores.front(), Cause::epilogue);
   }
   block.end = std::max(block.end, context.time);
   processor_.note_visible(context.last_store);
@@ -474,11 +518,71 @@ void Sequencer::flag_raised(std::int64_t flag, std::int64_t count, Cycles when, 
         context.blocked_count > count)
       continue;
     context.state = State::ready;
-    advance(context, when, Cause::barrier);
+    recording_.wanted ? advance<true>(context, when, Cause::barrier)
+                      : advance<false>(context, when, Cause::barrier);
     ++context.next_step;
     ready_at_[static_cast<std::size_t>(&context - contexts_.data())] = context.time;
   }
   schedule(now);
+}
+
+void Sequencer::forget_recorded(const Block& block) {
+  const auto reset = [](std::vector<TrackPoint>& points, std::size_t first, std::size_t count) {
+    std::fill_n(points.begin() + static_cast<std::ptrdiff_t>(first), count, TrackPoint{});
+  };
+  reset(recording_.of_context, block.first_context, contexts_per_block_);
+  if (program_->slots_per_block() == 0) return;
+  for (auto* points : {&recording_.latest, &recording_.completed})
+    reset(*points, index_of(*block.slots), program_->slots_per_block());
+}
+
+Slice Sequencer::slice(const Context& context, TrackKind kind, Cycles start, Cycles end) const {
+  const Program::Context& shape = *context.shape;
+  Slice slice;
+  slice.at = {start, end, context.block->core->id, kind, 0, 0, 0};
+  slice.at.role = static_cast<std::uint16_t>(shape.role - program_->kernel().roles.data());
+  slice.at.copy = static_cast<std::uint8_t>(shape.copy);
+  if (kind == TrackKind::context) slice.at.lane = context.block->group;
+  slice.instruction =
+      static_cast<std::int32_t>(context.next_step - &program_->step(shape.first_step));
+  return slice;
+}
+
+void Sequencer::record(const Context& context, const Slice& slice) {
+  if (!recording_.recorder->wants(slice.at.core)) return;
+  recording_.recorder->add(slice);
+  recording_.of_context[index_of(context)] = slice.at;
+}
+
+void Sequencer::record_wait(const Context& context, std::int64_t phase, const Slot& slot,
+                            Cycles told) {
+  Slice waiting = slice(context, TrackKind::context, context.time, slot.completion);
+  waiting.cause = slot.cause;
+  record(context, waiting);
+  if (told > slot.completion) {
+    waiting.at.start = slot.completion;
+    waiting.at.end = told;
+    waiting.phase = phase;
+    record(context, waiting);
+  }
+  const TrackPoint& from = recording_.completed[index_of(slot)];
+  if (from.core < 0 || !recording_.recorder->wants(waiting.at.core)) return;
+  recording_.recorder->add(Flow{from, waiting.at, 0});
+}
+
+void Sequencer::record_vector(const Context& context, const Program::Step& step,
+                              const Booking& booking) {
+  if (!recording_.recorder->wants(context.block->core->id)) return;
+  const auto of_unit = [&](TrackKind kind, Cycles duration) {
+    if (duration > Cycles(0))
+      recording_.recorder->add(slice(context, kind, booking.start, booking.start + duration));
+  };
+  of_unit(TrackKind::vector_lanes, step.occupancy.lanes);
+  of_unit(TrackKind::special_function, step.occupancy.special);
+  const Cycles end = booking.end + Cycles(chip_.vector_unit.latency_cycles);
+  Slice working = slice(context, TrackKind::context, context.time, end);
+  working.cause = step.cause;
+  if (end > context.time) record(context, working);
 }
 
 std::string Sequencer::context_name(const Context& context) const {

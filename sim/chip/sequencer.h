@@ -11,6 +11,7 @@
 #include "sim/chip/ledger.h"
 #include "sim/chip/program.h"
 #include "sim/chip/simulation_time.h"
+#include "sim/chip/timeline_recorder.h"
 #include "sim/chip/units.h"
 
 namespace tessera {
@@ -42,18 +43,21 @@ struct CoreUnits {
 /// notifies its one event for that cycle, asks the arbiter for its turn, and all sequencers due in
 /// a cycle take turns in the order of their number. So the order of simultaneous processes never
 /// shows in a result.
+///
+/// What a recorder wants to know is noted by a second instance of the same code, which only
+/// sequencers with a core it has chosen run: without one, no instruction is spent on it.
 class Sequencer : public sc_core::sc_module {
  public:
   SC_HAS_PROCESS(Sequencer);
   Sequencer(sc_core::sc_module_name name, int id, const ChipConfig& chip, const ClockDomain& clock,
-            L2& l2, Arbiter& arbiter, CommandProcessor& processor);
+            L2& l2, Arbiter& arbiter, CommandProcessor& processor, TimelineRecorder* recorder);
 
   /// Prepares for a kernel: `cores` are the ones this sequencer drives (empty: none).
   void prepare(const Program& program, std::vector<CoreUnits*> cores);
   /// Takes a cluster of blocks, whose setup starts at `start`.
   void start_cluster(std::int64_t cluster, Cycles start);
   /// The arbiter's grant: runs everything due at `now`.
-  void step(Cycles now);
+  void step(Cycles now) { recording_.wanted ? take_turn<true>(now) : take_turn<false>(now); }
   /// A flag now stands at `count`; contexts waiting for that much go on at `when` (> now).
   void flag_raised(std::int64_t flag, std::int64_t count, Cycles when, Cycles now);
   /// Notifies the event for the earliest pending work.
@@ -127,37 +131,76 @@ class Sequencer : public sc_core::sc_module {
   };
 
   void on_wake();
+  // As the template parameter of what follows: whether the recorder is told.
+  template <bool recorded>
+  void take_turn(Cycles now);
   // Runs `context` until it blocks or ends, until its next step in order lies beyond limit_, or it
   // needs the shared system later than now.
+  template <bool recorded>
   void run(Context& context, Cycles now);
+  template <bool recorded>
   void advance(Context& context, Cycles to, Cause cause);
+  // Waits until it knows that the phase `at` of a ring is complete.
+  template <bool recorded>
+  void await(Context& context, std::uint16_t ring, const Cursor& at, const Slot& slot) {
+    if (slot.completion <= context.time) return;
+    const Cycles told = slot.completion + Cycles(chip_.barrier.latency_cycles);
+    if constexpr (recorded) record_wait(context, phase(at, rings_[ring]), slot, told);
+    advance<false>(context, told, slot.cause);
+  }
   // Throws if `when` lies beyond end_of_time.
   void in_time(const Context& context, Cycles when) const;
-  void arrive(Block& block, std::uint16_t ring, const Cursor& at, Cycles when) {
+  template <bool recorded>
+  void arrive(Block& block, std::uint16_t ring, const Cursor& at, Cycles when,
+              const Context& arriving) {
     Slot& slot = block.slots[at.slot];
     if (slot.completed != at.generation) overrun(block, ring, at, slot);
     ++slot.arrivals;
-    note(block, ring, slot, when, Cause::barrier);
+    const TrackPoint* from = nullptr;
+    if constexpr (recorded) from = &recording_.of_context[index_of(arriving)];
+    note<recorded>(block, ring, slot, when, Cause::barrier, from);
   }
+  template <bool recorded>
   void landed(Block& block, std::uint16_t ring, const Cursor& at, std::int64_t bytes, Cycles when,
-              Cause cause) {
+              Cause cause, const TrackPoint* from) {
     Slot& slot = block.slots[at.slot];
     slot.bytes -= bytes;
-    note(block, ring, slot, when, cause);
+    note<recorded>(block, ring, slot, when, cause, from);
   }
-  // Something of the phase in progress happened at `when`.
-  void note(Block& block, std::uint16_t ring, Slot& slot, Cycles when, Cause cause) {
+  // Something of the phase in progress happened at `when`, the end of `from`.
+  template <bool recorded>
+  void note(Block& block, std::uint16_t ring, Slot& slot, Cycles when, Cause cause,
+            [[maybe_unused]] const TrackPoint* from) {
     if (slot.latest <= when) {
       slot.latest = when;
       slot.latest_cause = cause;
+      if constexpr (recorded) recording_.latest[index_of(slot)] = *from;
     }
-    if (slot.bytes == 0 && slot.arrivals >= rings_[ring].arrivals) complete(block, ring, slot);
+    if (slot.bytes == 0 && slot.arrivals >= rings_[ring].arrivals)
+      complete<recorded>(block, ring, slot);
   }
   [[noreturn]] void overrun(const Block& block, std::uint16_t ring, const Cursor& at,
                             const Slot& slot) const;
+  template <bool recorded>
   void complete(Block& block, std::uint16_t ring, Slot& slot);
+  template <bool recorded>
   bool try_load(Context& context, const Program::Step& step, Cycles now);
+  template <bool recorded>
   void end_context(Context& context);
+  std::size_t index_of(const Context& context) const {
+    return static_cast<std::size_t>(&context - contexts_.data());
+  }
+  std::size_t index_of(const Slot& slot) const {
+    return static_cast<std::size_t>(&slot - slots_.data());
+  }
+  // A slice of `context`, doing its next step, on a track of its core.
+  Slice slice(const Context& context, TrackKind kind, Cycles start, Cycles end) const;
+  // Tell the recorder, if it wants to know of the context's core, of a slice of the context itself,
+  // and of its wait for a phase of a slot, of which it knows at `told`.
+  void record(const Context& context, const Slice& slice);
+  void record_wait(const Context& context, std::int64_t phase, const Slot& slot, Cycles told);
+  void record_vector(const Context& context, const Program::Step& step, const Booking& booking);
+  void forget_recorded(const Block& block);
   // Time of the earliest ready context or retirement; false if there is none.
   bool next_time(Cycles& when) const;
   std::string context_name(const Context& context) const;
@@ -191,6 +234,14 @@ class Sequencer : public sc_core::sc_module {
   Cycles limit_;  // of the current run(): time of the next other context
   int active_clusters_ = 0;
   Counters counters_;
+  struct Recording {
+    TimelineRecorder* recorder = nullptr;
+    bool wanted = false;                 // it has chosen a core of this sequencer
+    std::vector<TrackPoint> of_context;  // its latest slice
+    // By slot: the latest that its phase in progress waited for, and that of the last complete one.
+    std::vector<TrackPoint> latest, completed;
+  };
+  Recording recording_;
 };
 
 }  // namespace tessera

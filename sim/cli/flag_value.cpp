@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
+#include <sstream>
 #include <system_error>
 #include <thread>
 
@@ -22,6 +24,21 @@ std::int64_t parse_count(const std::string& flag, const std::string& text, std::
   if (parsed.ec == std::errc::result_out_of_range || value < min || value > max)
     throw InputError(flag, fmt::format("{} is out of range", text), range);
   return value;
+}
+
+std::vector<int> parse_numbers(const std::string& flag, const std::string& text) {
+  constexpr std::int64_t most = 65535;
+  std::set<int> numbers;
+  std::istringstream parts(text + ",");
+  for (std::string part; std::getline(parts, part, ',');) {
+    const std::size_t dash = part.find('-', 1);
+    const std::int64_t first = parse_count(flag, part.substr(0, dash), 0, most);
+    const std::int64_t last =
+        dash == std::string::npos ? first : parse_count(flag, part.substr(dash + 1), first, most);
+    for (std::int64_t number = first; number <= last; ++number)
+      numbers.insert(static_cast<int>(number));
+  }
+  return {numbers.begin(), numbers.end()};
 }
 
 int parse_jobs(const std::string& text) {

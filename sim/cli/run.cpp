@@ -23,6 +23,8 @@ constexpr const char* example = R"(Examples:
       --precision fp8 --recipe token --tensors path/to/checkpoint --seed 7
   tessera run --chip h100-sxm --model llama-3.1-8b --phase prefill --seq 2048 \
       --precision auto --error-budget 0.02
+  tessera run --chip h100-sxm --op "gemm m=4096 n=4096 k=4096 dtype=bf16" \
+      --timeline gemm.json --timeline-cores 0-3
 )";
 
 struct Run {

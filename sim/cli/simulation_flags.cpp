@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/base/error.h"
 #include "sim/cli/flag_value.h"
@@ -28,6 +29,33 @@ void SimulationFlags::add_to(CLI::App& app) {
             "Write the report as JSON to this file (-: standard output)");
   add_value(app, "--csv", csv_, "FILE",
             "Write one row per operation to this file (-: standard output)");
+  add_value(app, "--timeline", timeline_, "FILE",
+            "Write what units, L2 and memory channels did over time to this file, for Perfetto or "
+            "chrome://tracing (-: standard output)");
+  add_value(app, "--timeline-cores", timeline_cores_, "LIST",
+            "Cores whose units the timeline shows: 0,4-7 or all (default: 0,1)");
+  add_value(app, "--timeline-events", timeline_events_, "N",
+            "Slices and flows of the timeline; of more, samples are kept (default: 100000)");
+}
+
+TimelineRequest SimulationFlags::timeline_request() {
+  constexpr std::int64_t most_events = 10'000'000;
+  if (timeline_.empty()) {
+    const char* const flag = !timeline_cores_.empty()    ? "--timeline-cores"
+                             : !timeline_events_.empty() ? "--timeline-events"
+                                                         : nullptr;
+    if (flag != nullptr)
+      throw InputError(flag, "there is no timeline", "give --timeline FILE as well");
+    return {};
+  }
+  TimelineRequest request;
+  if (timeline_cores_ != "all") {
+    request.cores =
+        parse_numbers("--timeline-cores", timeline_cores_.empty() ? "0,1" : timeline_cores_);
+  }
+  if (!timeline_events_.empty())
+    request.most_events = parse_count("--timeline-events", timeline_events_, 100, most_events);
+  return request;
 }
 
 void SimulationFlags::open() {
@@ -37,6 +65,12 @@ void SimulationFlags::open() {
   std::vector<const OutputFile*> outputs;
   if (!json_.empty()) outputs.push_back(&json_output_.emplace("--json", json_));
   if (!csv_.empty()) outputs.push_back(&csv_output_.emplace("--csv", csv_));
+  TimelineRequest timeline = timeline_request();
+  if (!timeline_.empty()) {
+    outputs.push_back(&timeline_output_.emplace("--timeline", timeline_));
+    timeline.take = [this](std::string text) { timeline_text_ = std::move(text); };
+    options_.timeline = std::move(timeline);
+  }
   refuse_same_target(outputs);
 }
 
@@ -72,6 +106,7 @@ void SimulationFlags::simulate_and_report(const Trace& trace, const ChipConfig& 
               "\n");
   }
   if (csv_output_) write(csv_output_, to_csv(result));
+  if (timeline_output_) write(timeline_output_, timeline_text_);
   if (!stdout_taken) print(to_table(result, {colour_wanted(), columns()}));
 }
 

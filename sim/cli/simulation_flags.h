@@ -33,10 +33,13 @@ class SimulationFlags {
       const std::function<void(RunResult&)>& complete = [](RunResult&) {});
 
  private:
-  std::string json_, csv_, jobs_, memory_;
+  TimelineRequest timeline_request();
+
+  std::string json_, csv_, timeline_, timeline_cores_, timeline_events_, jobs_, memory_;
   bool no_reuse_ = false;
   SimulationOptions options_;
-  std::optional<OutputFile> json_output_, csv_output_;
+  std::string timeline_text_;
+  std::optional<OutputFile> json_output_, csv_output_, timeline_output_;
 };
 
 /// The glossary of the report's numbers, as the end of a verb's --help.

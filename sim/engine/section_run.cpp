@@ -19,8 +19,6 @@
 namespace tessera {
 namespace {
 
-static_assert(std::is_trivially_copyable<KernelRecord>::value, "records cross a pipe as bytes");
-
 // First byte of a child's answer.
 enum class Outcome : char { done = 'D', bad_input = 'I', failed = 'F' };
 
@@ -67,39 +65,117 @@ class ProgressBoard {
   Entry* entries_ = nullptr;
 };
 
-/// Runs until nothing is pending, noting the time now and then.
-void run_to_the_end(ProgressBoard::Entry* noted) {
-  if (noted == nullptr) {
+/// Runs until nothing is pending, noting the time and the chip's counters now and then.
+void run_to_the_end(ProgressBoard::Entry* noted, ActivitySampler* sampler) {
+  if (noted == nullptr && sampler == nullptr) {
     sc_core::sc_start();
     return;
   }
   constexpr Picoseconds stretch(20'000'000);
   while (sc_core::sc_pending_activity() && sc_core::sc_get_status() != sc_core::SC_STOPPED) {
-    sc_core::sc_start(ClockDomain::to_sc_time(stretch), sc_core::SC_EXIT_ON_STARVATION);
-    noted->store(ClockDomain::from_sc_time(sc_core::sc_time_stamp()).value,
-                 std::memory_order_relaxed);
+    const Picoseconds next = sampler != nullptr ? sampler->width() : stretch;
+    sc_core::sc_start(ClockDomain::to_sc_time(next), sc_core::SC_RUN_TO_TIME);
+    if (sampler != nullptr) sampler->sample();
+    if (noted != nullptr) {
+      noted->store(ClockDomain::from_sc_time(sc_core::sc_time_stamp()).value,
+                   std::memory_order_relaxed);
+    }
   }
 }
 
-void append(std::string& out, const void* data, std::size_t size) {
-  out.append(static_cast<const char*>(data), size);
+// Records cross the pipe as bytes.
+template <class Item>
+void put(std::string& out, const Item& item) {
+  static_assert(std::is_trivially_copyable<Item>::value);
+  out.append(reinterpret_cast<const char*>(&item), sizeof item);
+}
+
+template <class Item>
+void put(std::string& out, const std::vector<Item>& items) {
+  static_assert(std::is_trivially_copyable<Item>::value);
+  put(out, items.size());
+  out.append(reinterpret_cast<const char*>(items.data()), items.size() * sizeof(Item));
+}
+
+class Answer {
+ public:
+  explicit Answer(const std::string& text) : at_(text.data() + 1) {}
+
+  template <class Item>
+  void take(Item& item) {
+    std::memcpy(&item, at_, sizeof item);
+    at_ += sizeof item;
+  }
+  template <class Item>
+  void take(std::vector<Item>& items) {
+    std::size_t count = 0;
+    take(count);
+    items.resize(count);
+    if (count > 0) std::memcpy(items.data(), at_, count * sizeof(Item));
+    at_ += count * sizeof(Item);
+  }
+
+ private:
+  const char* at_;
+};
+
+/// How one section is watched while it runs.
+struct Watch {
+  std::size_t activity_bins = 0;  // 0: none
+  std::size_t most_events = 0;    // of the timeline; 0: none
+};
+
+/// A total over `jobs` sections, shared among them.
+Watch watch_of(const SimulationOptions& options, std::size_t jobs) {
+  Watch watch;
+  const auto share = [&](std::int64_t total) { return static_cast<std::size_t>(total) / jobs; };
+  if (options.activity_bins > 0 || options.timeline) {
+    constexpr std::int64_t usual_bins = 2048;
+    watch.activity_bins =
+        std::clamp<std::size_t>(
+            share(options.activity_bins > 0 ? options.activity_bins : usual_bins), 8, 256) &
+        ~std::size_t{1};
+  }
+  if (options.timeline)
+    watch.most_events = std::max<std::size_t>(share(options.timeline->most_events), 1);
+  return watch;
+}
+
+std::vector<bool> chosen_cores(const TimelineRequest& request, int cores) {
+  std::vector<bool> chosen(static_cast<std::size_t>(cores), request.cores.empty());
+  for (const int core : request.cores) chosen[static_cast<std::size_t>(core)] = true;
+  return chosen;
 }
 
 std::string simulate_section(const Section& section, const ChipConfig& config,
-                             const SimulationOptions& options, ProgressBoard::Entry* noted) {
+                             const SimulationOptions& options, const Watch& watch,
+                             ProgressBoard::Entry* noted) {
   std::string answer;
   try {
+    std::optional<TimelineRecorder> recorder;
+    if (watch.most_events > 0)
+      recorder.emplace(chosen_cores(*options.timeline, config.core.count), watch.most_events);
     Chip chip("chip", config, section, options.memory,
-              construction_order(config.core.count, options.construction_seed));
+              construction_order(config.core.count, options.construction_seed),
+              recorder ? &*recorder : nullptr);
+    std::optional<ActivitySampler> sampler;
+    if (watch.activity_bins > 0) sampler.emplace(chip, watch.activity_bins);
     sc_core::sc_report_handler::set_actions(sc_core::SC_INFO, sc_core::SC_DO_NOTHING);
-    run_to_the_end(noted);
+    run_to_the_end(noted, sampler ? &*sampler : nullptr);
     chip.arbiter().rethrow();
     if (!chip.processor().finished()) throw SimulationError(chip.processor().explain());
-    const std::int64_t events = chip.arbiter().events();
     answer.push_back(static_cast<char>(Outcome::done));
-    append(answer, &events, sizeof events);
-    for (const KernelRecord& record : chip.processor().records())
-      append(answer, &record, sizeof record);
+    put(answer, chip.arbiter().events());
+    put(answer, chip.processor().records());
+    const ActivitySamples samples = sampler ? sampler->samples() : ActivitySamples{};
+    put(answer, samples.width);
+    put(answer, samples.bins);
+    put(answer, samples.channels);
+    put(answer, samples.channel_bytes);
+    put(answer, recorder ? recorder->slices() : std::vector<Slice>{});
+    put(answer, recorder ? recorder->flows() : std::vector<Flow>{});
+    put(answer, recorder ? recorder->period() : Cycles(0));
+    put(answer, recorder ? recorder->window() : Cycles(0));
   } catch (const InputError& error) {
     answer = std::string(1, static_cast<char>(Outcome::bad_input)) + error.what();
   } catch (const std::exception& error) {
@@ -108,22 +184,27 @@ std::string simulate_section(const Section& section, const ChipConfig& config,
   return answer;
 }
 
+SectionRecord parse(const std::string& text) {
+  SectionRecord record;
+  Answer answer(text);
+  answer.take(record.events);
+  answer.take(record.kernels);
+  answer.take(record.samples.width);
+  answer.take(record.samples.bins);
+  answer.take(record.samples.channels);
+  answer.take(record.samples.channel_bytes);
+  answer.take(record.slices);
+  answer.take(record.flows);
+  answer.take(record.period);
+  answer.take(record.window);
+  return record;
+}
+
 struct Failure {
   std::size_t job;
   Outcome outcome;
   std::string text;
 };
-
-SectionRecord parse(const std::string& answer) {
-  SectionRecord record;
-  const char* at = answer.data() + 1;
-  std::memcpy(&record.events, at, sizeof record.events);
-  at += sizeof record.events;
-  const std::size_t count = (answer.size() - 1 - sizeof record.events) / sizeof(KernelRecord);
-  record.kernels.resize(count);
-  if (count > 0) std::memcpy(record.kernels.data(), at, count * sizeof(KernelRecord));
-  return record;
-}
 
 }  // namespace
 
@@ -136,8 +217,9 @@ void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
     board.emplace(jobs.size());
     for (const SectionJob& job : jobs) least_us += job.least_us;
   }
+  const Watch watch = watch_of(options, std::max<std::size_t>(jobs.size(), 1));
   const auto task = [&](std::size_t i) {
-    return simulate_section(*jobs[i].section, chip, options, board ? &(*board)[i] : nullptr);
+    return simulate_section(*jobs[i].section, chip, options, watch, board ? &(*board)[i] : nullptr);
   };
   const auto answered = [&](std::size_t i, const ProcessAnswer& answer) {
     if (!answer.failure.empty()) {

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "sim/chip/command_processor.h"
+#include "sim/chip/timeline_recorder.h"
+#include "sim/engine/activity_sampler.h"
 #include "sim/engine/simulation.h"
 
 namespace tessera {
@@ -13,6 +15,11 @@ struct SectionRecord {
   std::vector<KernelRecord> kernels;
   std::int64_t events = 0;
   std::int64_t peak_rss_bytes = 0;
+  ActivitySamples samples;  ///< empty where neither activity nor a timeline was asked for
+  // Of the timeline: what its recorder kept.
+  std::vector<Slice> slices;
+  std::vector<Flow> flows;
+  Cycles period, window;
 };
 
 /// A section to simulate, and where its record goes.

@@ -12,6 +12,7 @@
 #include "sim/config/loader.h"
 #include "sim/engine/governor.h"
 #include "sim/engine/section_run.h"
+#include "sim/engine/timeline.h"
 #include "sim/frontend/roofline.h"
 #include "sim/trace/digest.h"
 #include "sim/trace/link_bytes.h"
@@ -115,6 +116,32 @@ void check(const Trace& trace) {
   }
 }
 
+/// The section over time; `first_op` is where its operations stand in the result.
+SectionActivity activity_of(const Section& section, const SectionRecord& record,
+                            std::int64_t repeat, const std::string& name, std::size_t first_op) {
+  SectionActivity activity;
+  activity.name = name;
+  activity.repeat = repeat;
+  for (std::size_t i = 0; i < record.kernels.size(); ++i) {
+    const KernelRecord& k = record.kernels[i];
+    activity.cycles += k.cycles;
+    activity.kernels.push_back(
+        {section.kernels[i].name, static_cast<std::int64_t>(first_op) + k.op, k.start, k.end});
+  }
+  activity.bin_width = record.samples.width;
+  activity.bins = record.samples.bins;
+  return activity;
+}
+
+void check(const TimelineRequest& request, const ChipConfig& chip) {
+  for (const int core : request.cores) {
+    if (core < 0 || core >= chip.core.count) {
+      throw InputError("--timeline-cores", fmt::format("{} has no core {}", chip.name, core),
+                       fmt::format("give cores from 0 to {}, or all", chip.core.count - 1));
+    }
+  }
+}
+
 /// Refuses what a report could not add up: a section's repeat multiplies all its counts.
 void check_totals(const RunResult& result) {
   __extension__ using Wide = __int128;
@@ -165,6 +192,7 @@ MemoryModel parse_memory_model(std::string_view text) {
 RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationOptions& options) {
   const auto began = std::chrono::steady_clock::now();
   check(trace);
+  if (options.timeline) check(*options.timeline, chip);
   RunResult result;
   result.tool_version = trace.tool_version;
   result.chip = chip.name;
@@ -200,13 +228,20 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
   run_sections(jobs, clocked, options);
 
   std::map<Format, double> flops_of_format;
+  std::vector<SectionPlace> places;
   for (std::size_t i = 0; i < trace.sections.size(); ++i) {
     const Section& section = trace.sections[i];
     const bool numbered = !options.reuse && section.repeat > 1;
     for (std::size_t copy = 0; copy < jobs_of[i].size(); ++copy) {
+      const std::size_t job = jobs_of[i][copy], first_op = result.ops.size();
+      const std::int64_t repeat = options.reuse ? section.repeat : 1;
+      const std::string place = numbered ? fmt::format("{}[{}]", section.name, copy) : section.name;
       // Power keeps the boost clock as its reference, so the unclocked chip is passed.
-      append_ops(result, section, jobs[jobs_of[i][copy]].record, options.reuse ? section.repeat : 1,
-                 numbered ? fmt::format("{}[{}].", section.name, copy) : section.name + ".", chip);
+      append_ops(result, section, jobs[job].record, repeat, place + ".", chip);
+      places.push_back({i, job, repeat});
+      if (options.activity_bins > 0) {
+        result.activity.push_back(activity_of(section, jobs[job].record, repeat, place, first_op));
+      }
     }
     for (const OpRecord& op : section.ops) {
       flops_of_format[op.format] +=
@@ -214,6 +249,8 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
     }
   }
   check_totals(result);
+  if (options.timeline)
+    options.timeline->take(timeline_json(trace, clocked, places, jobs, *options.timeline));
   Format dominant = Format::bf16;
   for (const auto& [format, flops] : flops_of_format) {
     if (flops > flops_of_format[dominant]) dominant = format;

@@ -2,7 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "sim/chip/memory_model.h"
 #include "sim/config/chip_config.h"
@@ -13,6 +16,16 @@ namespace tessera {
 
 /// A section that takes longer on the chip is a mistake: simulating it would take hours.
 constexpr double max_section_s = 10;
+
+/// Asks for the timeline: what the units of some cores, the L2 and the memory's channels did, as a
+/// trace for Perfetto or chrome://tracing (docs/timeline.md).
+struct TimelineRequest {
+  std::vector<int> cores;  ///< by number; empty: all
+  /// Slices and flows of all sections together; of longer runs samples are kept
+  /// (TimelineRecorder).
+  std::int64_t most_events = 100'000;
+  std::function<void(std::string json)> take;
+};
 
 struct SimulationOptions {
   /// Identical sections, and the repetitions of one, are simulated once. false: every one of them
@@ -26,6 +39,10 @@ struct SimulationOptions {
   std::uint64_t construction_seed = 0;
   /// > 0: run at this clock instead of the one the power cap allows.
   double clock_mhz = 0;
+  /// > 0: RunResult::activity is filled, with about this many stretches of time of all sections
+  /// together, at most 256 and at least 8 of each.
+  std::int64_t activity_bins = 0;
+  std::optional<TimelineRequest> timeline;
   /// Called some times a second while sections run: the chip's time simulated so far, and what all
   /// sections together take at least (their rooflines). Has no influence on the result.
   std::function<void(double simulated_us, double least_us)> progress;

@@ -80,6 +80,30 @@ struct OpResult {
   OpError error;
 };
 
+/// What memory, L2 and tensor cores did in one stretch of time.
+struct ActivityBin {
+  std::int64_t hbm_read = 0, hbm_write = 0;            ///< bytes
+  std::int64_t l2_read = 0, l2_hit = 0, l2_write = 0;  ///< bytes
+  std::int64_t tensor_flops = 0;
+};
+
+/// When a kernel of a section ran, the launch gap before it left out.
+struct KernelSpan {
+  std::string name;
+  std::int64_t op = 0;  ///< index in RunResult::ops
+  Cycles start, end;
+};
+
+/// A section over time. One of several executions (`repeat`): all are alike.
+struct SectionActivity {
+  std::string name;
+  std::int64_t repeat = 1;
+  Cycles cycles;
+  std::vector<KernelSpan> kernels;
+  Picoseconds bin_width;  ///< of each bin but the last, which ends with the section
+  std::vector<ActivityBin> bins;
+};
+
 /// One simulated workload.
 struct RunResult {
   std::string tool_version, chip, workload, digest;
@@ -91,6 +115,7 @@ struct RunResult {
   std::int64_t simulated_sections = 0;  ///< how many were simulated ...
   std::int64_t reused_sections = 0;     ///< ... and how many took an identical one's result
   double power_w = 0;
+  std::vector<SectionActivity> activity;  ///< in execution order; empty where it was not asked for
   PrecisionResult precision;
   PolicyResult policy;
   std::vector<std::string> notes;  ///< what the reader should know (reuse, oversubscription)

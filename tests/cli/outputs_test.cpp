@@ -25,7 +25,7 @@ TEST_CASE("an output that cannot be written is refused and leaves nothing behind
   const ScratchFolder folder;
   for (const std::string& target :
        {folder / "none/a.json", folder.path().string(), std::string()}) {
-    for (const char* flag : {"--json", "--csv"}) {
+    for (const char* flag : {"--json", "--csv", "--timeline"}) {
       const Outcome outcome = run(toy_run({flag, target}));
       INFO(flag << " " << target << "\n" << outcome.err);
       // An empty name is no output at all, or an error; never a file.
@@ -112,5 +112,39 @@ TEST_CASE("an interrupted run ends with 130 and leaves nothing behind") {
     close(feed);
     CHECK(outcome.status == 128 + signal);
     CHECK(folder.names() == std::vector<std::string>{"in.trace"});
+  }
+}
+
+TEST_CASE("a timeline is written beside the report, the same with any number of jobs") {
+  const ScratchFolder folder;
+  const Outcome one = run(toy_run({"--timeline", folder / "a.json", "--jobs", "1"}));
+  CHECK(one.status == 0);
+  CHECK(contains(one.out, "cycles"));
+  run(toy_run({"--timeline", folder / "b.json", "--jobs", "3", "--timeline-cores", "0-1"}));
+  CHECK(contains(folder.read("a.json"), "\"core 1\""));
+  CHECK(folder.read("a.json") == folder.read("b.json"));
+  const Outcome all = run(toy_run({"--timeline", "-", "--timeline-cores", "all"}));
+  CHECK(all.out.rfind("{\"displayTimeUnit\":", 0) == 0);
+}
+
+TEST_CASE("flags of a timeline that make no sense are refused") {
+  const ScratchFolder folder;
+  const struct {
+    std::vector<std::string> flags;
+    std::string message;
+  } cases[] = {
+      {{"--timeline-cores", "0"}, "--timeline-cores: there is no timeline; give --timeline FILE"},
+      {{"--timeline-events", "500"}, "--timeline-events: there is no timeline"},
+      {{"--timeline", folder / "t", "--timeline-cores", "0,99"}, "has no core 99; give cores from"},
+      {{"--timeline", folder / "t", "--timeline-cores", "3-1"}, "--timeline-cores: 1 is out of"},
+      {{"--timeline", folder / "t", "--timeline-cores", "x"}, "'x' is not a whole number"},
+      {{"--timeline", folder / "t", "--timeline-events", "9"}, "--timeline-events: 9 is out of"},
+  };
+  for (const auto& c : cases) {
+    const Outcome outcome = run(toy_run(c.flags));
+    INFO(outcome.err);
+    CHECK(outcome.status == 2);
+    CHECK(contains(outcome.err, c.message));
+    CHECK(folder.names().empty());
   }
 }
