@@ -12,6 +12,7 @@ constexpr int exit_done = 0;
 constexpr int exit_check_failed = 1;       ///< the check that was asked for found something
 constexpr int exit_input_wrong = 2;        ///< InputError, or a wrong command line
 constexpr int exit_simulation_failed = 3;  ///< SimulationError
+constexpr int exit_interrupted = 130;      ///< a signal asked to stop, and it did so in order
 
 /// A verb and what it does once its flags are parsed. `run` returns the exit status; it throws
 /// InputError and SimulationError.
@@ -29,6 +30,8 @@ Verb add_mma(CLI::App& program);
 Verb add_validate(CLI::App& program);
 Verb add_precision(CLI::App& program);
 Verb add_vectors(CLI::App& program);
+Verb add_sweep(CLI::App& program);
+Verb add_report(CLI::App& program);
 
 /// A verb (or a verb of a verb) with its help; `footer` holds an example.
 CLI::App* add_verb(CLI::App& parent, const std::string& name, const std::string& description,

@@ -19,15 +19,7 @@
 namespace tessera::cli {
 namespace {
 
-// Sizes beyond these are mistakes; the graph builder checks the products.
-constexpr std::int64_t max_batch = 1'000'000;
-constexpr std::int64_t max_tp = 1024;
 constexpr double max_error_budget = 1e100;  // its square is still finite
-
-std::string gigabytes(double bytes) {
-  return bytes < 1e9 ? fmt::format("{:.1f} MB", bytes * 1e-6)
-                     : fmt::format("{:.1f} GB", bytes * 1e-9);
-}
 
 }  // namespace
 
@@ -151,16 +143,8 @@ LayerGraph WorkloadFlags::build_model(std::optional<Precision> precision) const 
 }
 
 std::string WorkloadFlags::memory_note(const LayerGraph& graph, const ChipConfig& chip) const {
-  const double weights = static_cast<double>(graph.weight_bytes.value);
-  const double cache = static_cast<double>(graph.kv_cache_bytes.value);
-  const double activations = static_cast<double>(graph.activation_bytes.value);
-  const double needed = weights + cache + activations;
-  const double memory = chip.hbm.size_gib * 1073741824.0;
-  if (needed <= memory) return "";
-  const std::string why =
-      fmt::format("needs {} (weights {}, KV cache {}, activations {}), {} more than the {} of {}",
-                  gigabytes(needed), gigabytes(weights), gigabytes(cache), gigabytes(activations),
-                  gigabytes(needed - memory), gigabytes(memory), chip.name);
+  const std::string why = memory_excess(graph, chip);
+  if (why.empty()) return "";
   if (allow_oversubscription_) return "memory oversubscribed: the workload " + why;
   throw InputError("memory", "the workload " + why,
                    "take fewer --layers, a smaller --batch, a higher --tp, or go on with "

@@ -451,6 +451,13 @@ void assign(const Entry& entry, ChipConfig& chip, Origins& origins) {
   origins[entry.key] = entry;
 }
 
+// Throws InputError unless the entry's key is one of a chip.
+void refuse_unknown(const Entry& entry) {
+  if (find_key(entry.key) == nullptr)
+    throw InputError(entry.where, entry.key.empty() ? "''" : excerpt(entry.key), "unknown key",
+                     key_advice(entry.key, entry.text));
+}
+
 Entry parse_override(const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos)
@@ -462,9 +469,7 @@ Entry parse_override(const std::string& text) {
   entry.where = {"--set", 0};
   if (entry.key == "base")
     throw InputError(entry.where, "base", "cannot be overridden", "choose the chip with --chip");
-  if (find_key(entry.key) == nullptr)
-    throw InputError(entry.where, entry.key.empty() ? "''" : excerpt(entry.key), "unknown key",
-                     key_advice(entry.key, entry.text));
+  refuse_unknown(entry);
   return entry;
 }
 
@@ -657,6 +662,13 @@ ChipConfig load_chip(const std::string& name_or_path, const std::vector<std::str
 void check_chip(const ChipConfig& chip) {
   check_relations(chip, [](const std::string& key, const std::string& wrong,
                            const std::string& right) { throw InputError(key, wrong, right); });
+}
+
+void set_key(ChipConfig& chip, const std::string& key, const std::string& text,
+             const SourceLocation& where) {
+  const Entry entry{key, text, false, where};
+  refuse_unknown(entry);
+  std::visit(Assign{*find_key(key), entry, chip}, find_key(key)->member);
 }
 
 std::vector<std::string> chip_names(const std::vector<std::string>& search_dirs) {

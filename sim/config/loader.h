@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/error.h"
 #include "sim/config/chip_config.h"
 
 namespace tessera {
@@ -23,6 +24,11 @@ ChipConfig load_chip(const std::string& name_or_path,
 /// Throws InputError if a value is out of range or keys contradict each other. For chips that were
 /// not read by load_chip(), which does this itself.
 void check_chip(const ChipConfig& chip);
+
+/// Sets one key as a file would: the value is checked for type, unit and range, and what is wrong
+/// stands at `where`. The keys against each other: check_chip(). Throws InputError.
+void set_key(ChipConfig& chip, const std::string& key, const std::string& text,
+             const SourceLocation& where);
 
 /// Names of the chips in `search_dirs`, sorted, each once; folders that do not exist count as
 /// empty.

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -20,7 +21,7 @@ namespace tessera {
 namespace {
 
 // First byte of a child's answer.
-enum class Outcome : char { done = 'D', bad_input = 'I', failed = 'F' };
+enum class Outcome : char { done = 'D', bad_input = 'I', failed = 'F', no_memory = 'M' };
 
 std::vector<int> construction_order(int cores, std::uint64_t seed) {
   std::vector<int> order(static_cast<std::size_t>(cores));
@@ -178,6 +179,8 @@ std::string simulate_section(const Section& section, const ChipConfig& config,
     put(answer, recorder ? recorder->window() : Cycles(0));
   } catch (const InputError& error) {
     answer = std::string(1, static_cast<char>(Outcome::bad_input)) + error.what();
+  } catch (const std::bad_alloc&) {
+    answer = std::string(1, static_cast<char>(Outcome::no_memory));
   } catch (const std::exception& error) {
     answer = std::string(1, static_cast<char>(Outcome::failed)) + error.what();
   }
@@ -242,6 +245,7 @@ void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
   const Failure& first =
       *std::min_element(failures.begin(), failures.end(),
                         [](const Failure& a, const Failure& b) { return a.job < b.job; });
+  if (first.outcome == Outcome::no_memory) throw std::bad_alloc();
   if (first.outcome == Outcome::bad_input) throw InputError("", first.text, "");
   throw SimulationError(first.text);
 }

@@ -30,7 +30,8 @@ struct SectionJob {
 };
 
 /// Simulates every job in a child process of its own, at most options.jobs at a time. Throws the
-/// first failure in the order of the jobs; no child is left behind.
+/// first failure in the order of the jobs (std::bad_alloc of one out of memory); no child is left
+/// behind.
 void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
                   const SimulationOptions& options);
 

@@ -58,7 +58,8 @@ MemoryModel parse_memory_model(std::string_view text);
 /// elaborates once per process), so the caller's process stays free of simulation state.
 /// Throws InputError if the trace asks for what the chip does not have, if a section takes longer
 /// than max_section_s even at the chip's peaks, or if the totals do not fit 64 bits;
-/// SimulationError with who waits for whom on a deadlock, or if a child dies.
+/// SimulationError with who waits for whom on a deadlock, or if a child dies; std::bad_alloc if one
+/// runs out of memory.
 RunResult simulate(const Trace& trace, const ChipConfig& chip,
                    const SimulationOptions& options = {});
 

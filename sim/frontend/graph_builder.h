@@ -12,6 +12,10 @@ std::string_view name(Phase phase);
 /// Throws InputError with the nearest valid name.
 Phase parse_phase(std::string_view text);
 
+// Sizes beyond these are mistakes; the graph builder checks the products.
+constexpr std::int64_t max_batch = 1'000'000;
+constexpr std::int64_t max_tp = 1024;
+
 /// How a model is run.
 struct WorkloadOptions {
   Phase phase = Phase::prefill;

@@ -51,6 +51,11 @@ ModelConfig load_file(const fs::path& path) {
   return json ? parse_hf_config(text, file) : parse_model_yaml(text, file);
 }
 
+std::string gigabytes(double bytes) {
+  return bytes < 1e9 ? fmt::format("{:.1f} MB", bytes * 1e-6)
+                     : fmt::format("{:.1f} GB", bytes * 1e-9);
+}
+
 }  // namespace
 
 std::vector<std::string> model_names(const std::vector<std::string>& dirs) {
@@ -104,6 +109,19 @@ ModelConfig load_model(const std::string& name_or_path, const std::vector<std::s
 LayerGraph build_workload(const std::string& name_or_path, const std::vector<std::string>& dirs,
                           const WorkloadOptions& options) {
   return build_graph(load_model(name_or_path, dirs), options);
+}
+
+std::string memory_excess(const LayerGraph& graph, const ChipConfig& chip) {
+  const double weights = static_cast<double>(graph.weight_bytes.value);
+  const double cache = static_cast<double>(graph.kv_cache_bytes.value);
+  const double activations = static_cast<double>(graph.activation_bytes.value);
+  const double needed = weights + cache + activations;
+  const double memory = chip.hbm.size_gib * 1073741824.0;
+  if (needed <= memory) return "";
+  return fmt::format(
+      "needs {} (weights {}, KV cache {}, activations {}), {} more than the {} of {}",
+      gigabytes(needed), gigabytes(weights), gigabytes(cache), gigabytes(activations),
+      gigabytes(needed - memory), gigabytes(memory), chip.name);
 }
 
 }  // namespace tessera

@@ -9,7 +9,7 @@
 
 #include "sim/base/error.h"
 #include "sim/config/schema.h"
-#include "tests/unit/config/scratch_folder.h"
+#include "tests/support/scratch_folder.h"
 
 using namespace tessera;
 using Catch::Contains;

@@ -8,7 +8,7 @@
 #include "sim/frontend/graph_builder.h"
 #include "sim/frontend/op_text.h"
 #include "sim/precision/tensor_source.h"
-#include "tests/unit/config/scratch_folder.h"
+#include "tests/support/scratch_folder.h"
 
 using namespace tessera;
 using Catch::Contains;

@@ -7,7 +7,7 @@
 #include "sim/base/error.h"
 #include "sim/precision/npy.h"
 #include "sim/precision/safetensors.h"
-#include "tests/unit/config/scratch_folder.h"
+#include "tests/support/scratch_folder.h"
 
 using namespace tessera;
 using Catch::Contains;
