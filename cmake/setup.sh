@@ -51,35 +51,50 @@ why() {
   say "the whole log: $1"
 }
 
-# install_packages LOG LIST...: install the packages of the list files that are missing.
+# install_packages LOG LIST...: install the packages of the list files that are missing. Of one with a
+# question mark behind it, "npm?", the command of that name is wanted, wherever it comes from, and the
+# build goes on without it.
 install_packages() {
-  local log=$1 package installed missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get) attempt
+  local log=$1 package installed missing=() wanted=() attempt
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get)
   shift
   # Elsewhere than on Debian, CMake says what it does not find.
   command -v dpkg-query >/dev/null || return 0
   installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>>"$log" |
     sed -n 's/ installed$//p')
   while IFS= read -r package; do
-    grep -qxF -e "$package" <<<"$installed" || missing+=("$package")
+    if [[ $package == *\? ]]; then
+      command -v "${package%\?}" >/dev/null || wanted+=("${package%\?}")
+    else
+      grep -qxF -e "$package" <<<"$installed" || missing+=("$package")
+    fi
   done < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$@")
-  ((${#missing[@]})) || return 0
+  ((${#missing[@]} + ${#wanted[@]})) || return 0
 
   if ((EUID != 0)); then
+    ((${#missing[@]})) || command -v sudo >/dev/null || return 0
     command -v sudo >/dev/null || fail "${#missing[@]} Debian packages are missing and this user" \
       "may not install them. As root: apt-get install --no-install-recommends ${missing[*]}"
     apt=(sudo "${apt[@]}")
     # Without a terminal nobody can answer sudo's question.
     if [[ ! -t 2 ]]; then apt=(sudo -n "${apt[@]:1}"); fi
   fi
-  say "installing ${#missing[@]} Debian packages: ${missing[*]}"
   apt+=(-q -y -o DPkg::Lock::Timeout=600)
-  for attempt in 1 2 3; do  # another apt may be holding the package lists
-    logged 'package lists' "$log" "${apt[@]}" update || say 'the package lists could not be updated'
-    logged packages "$log" "${apt[@]}" install --no-install-recommends "${missing[@]}" && return 0
-    if ((attempt < 3)); then sleep 5; fi
+  if ((${#missing[@]})); then
+    say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+    for attempt in 1 2 3; do  # another apt may be holding the package lists
+      logged 'package lists' "$log" "${apt[@]}" update || say 'the package lists could not be updated'
+      logged packages "$log" "${apt[@]}" install --no-install-recommends "${missing[@]}" && break
+      if ((attempt < 3)); then sleep 5; continue; fi
+      why "$log"
+      fail "apt-get could not install: ${missing[*]}"
+    done
+  fi
+  for package in "${wanted[@]}"; do
+    say "installing $package"
+    logged "$package" "$log" "${apt[@]}" install --no-install-recommends "$package" ||
+      say "going on without $package"
   done
-  why "$log"
-  fail "apt-get could not install: ${missing[*]}"
 }
 
 # build PRESET LOG JOBS [TARGET]: configure and build; fails with the reason.

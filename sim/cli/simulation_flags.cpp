@@ -12,6 +12,7 @@
 #include "sim/cli/version.h"
 #include "sim/report/csv.h"
 #include "sim/report/glossary.h"
+#include "sim/report/html.h"
 #include "sim/report/json.h"
 #include "sim/report/table.h"
 
@@ -29,6 +30,9 @@ void SimulationFlags::add_to(CLI::App& app) {
             "Write the report as JSON to this file (-: standard output)");
   add_value(app, "--csv", csv_, "FILE",
             "Write one row per operation to this file (-: standard output)");
+  add_value(app, "--html", html_, "FILE",
+            "Write a page with the report's charts and tables to this file: one file, which needs "
+            "no network (-: standard output)");
   add_value(app, "--timeline", timeline_, "FILE",
             "Write what units, L2 and memory channels did over time to this file, for Perfetto or "
             "chrome://tracing (-: standard output)");
@@ -65,6 +69,12 @@ void SimulationFlags::open() {
   std::vector<const OutputFile*> outputs;
   if (!json_.empty()) outputs.push_back(&json_output_.emplace("--json", json_));
   if (!csv_.empty()) outputs.push_back(&csv_output_.emplace("--csv", csv_));
+  if (!html_.empty()) {
+    refuse_html_if_missing();
+    outputs.push_back(&html_output_.emplace("--html", html_));
+  }
+  // Only these two show what happened over time.
+  if (json_output_ || html_output_) options_.activity_bins = 768;
   TimelineRequest timeline = timeline_request();
   if (!timeline_.empty()) {
     outputs.push_back(&timeline_output_.emplace("--timeline", timeline_));
@@ -106,8 +116,19 @@ void SimulationFlags::simulate_and_report(const Trace& trace, const ChipConfig& 
               "\n");
   }
   if (csv_output_) write(csv_output_, to_csv(result));
+  if (html_output_) {
+    write(html_output_, to_html({{"kind", "run"}, {"runs", {to_json(result)}}}));
+  }
   if (timeline_output_) write(timeline_output_, timeline_text_);
   if (!stdout_taken) print(to_table(result, {colour_wanted(), columns()}));
+}
+
+void refuse_html_if_missing() {
+  const std::string why = why_no_html();
+  if (why.empty()) return;
+  throw InputError(
+      "--html", "this tessera was built without pages: " + why,
+      "install npm, build again where it reaches its registry; --json has all numbers");
 }
 
 std::string numbers_footer() {

@@ -35,12 +35,15 @@ class SimulationFlags {
  private:
   TimelineRequest timeline_request();
 
-  std::string json_, csv_, timeline_, timeline_cores_, timeline_events_, jobs_, memory_;
+  std::string json_, csv_, html_, timeline_, timeline_cores_, timeline_events_, jobs_, memory_;
   bool no_reuse_ = false;
   SimulationOptions options_;
   std::string timeline_text_;
-  std::optional<OutputFile> json_output_, csv_output_, timeline_output_;
+  std::optional<OutputFile> json_output_, csv_output_, html_output_, timeline_output_;
 };
+
+/// Throws InputError where this build cannot write pages.
+void refuse_html_if_missing();
 
 /// The glossary of the report's numbers, as the end of a verb's --help.
 std::string numbers_footer();

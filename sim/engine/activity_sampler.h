@@ -26,17 +26,20 @@ struct ActivitySamples {
 /// stretches, two and two become one and the width doubles.
 class ActivitySampler {
  public:
-  ActivitySampler(const Chip& chip, std::size_t most_bins);
+  /// `config` is the chip's, at the clock it runs at.
+  ActivitySampler(const Chip& chip, const ChipConfig& config, std::size_t most_bins);
 
   /// For how long to simulate before the next sample().
   Picoseconds width() const { return samples_.width; }
   void sample();
-  const ActivitySamples& samples() const { return samples_; }
+  /// After the last sample().
+  ActivitySamples finish();
 
  private:
   void halve();
 
   const Chip& chip_;
+  const ChipConfig& config_;
   std::size_t most_bins_;
   ActivityBin before_;
   std::vector<std::int64_t> channels_before_;

@@ -160,7 +160,7 @@ std::string simulate_section(const Section& section, const ChipConfig& config,
               construction_order(config.core.count, options.construction_seed),
               recorder ? &*recorder : nullptr);
     std::optional<ActivitySampler> sampler;
-    if (watch.activity_bins > 0) sampler.emplace(chip, watch.activity_bins);
+    if (watch.activity_bins > 0) sampler.emplace(chip, config, watch.activity_bins);
     sc_core::sc_report_handler::set_actions(sc_core::SC_INFO, sc_core::SC_DO_NOTHING);
     run_to_the_end(noted, sampler ? &*sampler : nullptr);
     chip.arbiter().rethrow();
@@ -168,7 +168,7 @@ std::string simulate_section(const Section& section, const ChipConfig& config,
     answer.push_back(static_cast<char>(Outcome::done));
     put(answer, chip.arbiter().events());
     put(answer, chip.processor().records());
-    const ActivitySamples samples = sampler ? sampler->samples() : ActivitySamples{};
+    const ActivitySamples samples = sampler ? sampler->finish() : ActivitySamples{};
     put(answer, samples.width);
     put(answer, samples.bins);
     put(answer, samples.channels);

@@ -121,6 +121,25 @@ std::vector<NumberEntry> build() {
   const std::vector<NumberEntry> last = {
       {"layers.error.outputs", "", "outputs of the operation"},
       {"layers.error.sampled", "", "outputs that were computed"},
+      {"activity", "",
+       "the sections (layers) over time, in execution order; numbers are those of one execution"},
+      {"activity.section", "", "name of the section"},
+      {"activity.repeat", "", "times it runs, all alike"},
+      {"activity.cycles", "cycles", "cycles of one execution"},
+      {"activity.time_us", "us", "cycles / clock_mhz"},
+      {"activity.kernels", "",
+       "its kernels: name, layer (index in layers), start_us in the section and time_us, launch "
+       "gaps left out"},
+      {"activity.bin_us", "us",
+       "width of a stretch of time; the last one ends with the section. Work counts when it is "
+       "booked, or later where that would be beyond a peak"},
+      {"activity.hbm_read_bytes", "bytes", "bytes read from DRAM in each stretch"},
+      {"activity.hbm_write_bytes", "bytes", "bytes written to DRAM in each stretch"},
+      {"activity.l2_read_bytes", "bytes", "bytes the cores read through L2 in each stretch"},
+      {"activity.l2_hit_bytes", "bytes", "of them, bytes that were there"},
+      {"activity.l2_write_bytes", "bytes", "bytes the cores wrote to L2 in each stretch"},
+      {"activity.tensor_flops", "FLOP",
+       "operations of all tensor cores in each stretch, padding included"},
       {"precision", "",
        "numerical error of the whole workload; empty unless it was studied (--no-precision leaves "
        "it "

@@ -1,6 +1,7 @@
 #include "sim/report/json.h"
 
 #include <cmath>
+#include <utility>
 
 #include "sim/report/figures.h"
 #include "sim/report/policy_report.h"
@@ -88,6 +89,33 @@ Json layer_json(const OpResult& op, const Figures& f) {
               {"error", error_json(op.error)}};
 }
 
+Json activity_json(const SectionActivity& section, double clock_mhz) {
+  const auto us = [&](Cycles cycles) {
+    return clock_mhz > 0 ? static_cast<double>(cycles.value) / clock_mhz : 0;
+  };
+  Json json{{"section", section.name},
+            {"repeat", section.repeat},
+            {"cycles", section.cycles.value},
+            {"time_us", us(section.cycles)},
+            {"kernels", Json::array()},
+            {"bin_us", static_cast<double>(section.bin_width.value) / 1e6}};
+  for (const KernelSpan& kernel : section.kernels) {
+    json["kernels"].push_back(Json{{"name", kernel.name},
+                                   {"layer", kernel.op},
+                                   {"start_us", us(kernel.start)},
+                                   {"time_us", us(kernel.end - kernel.start)}});
+  }
+  const std::pair<const char*, std::int64_t ActivityBin::*> counts[] = {
+      {"hbm_read_bytes", &ActivityBin::hbm_read}, {"hbm_write_bytes", &ActivityBin::hbm_write},
+      {"l2_read_bytes", &ActivityBin::l2_read},   {"l2_hit_bytes", &ActivityBin::l2_hit},
+      {"l2_write_bytes", &ActivityBin::l2_write}, {"tensor_flops", &ActivityBin::tensor_flops}};
+  for (const auto& [key, count] : counts) {
+    Json& values = json[key] = Json::array();
+    for (const ActivityBin& bin : section.bins) values.push_back(bin.*count);
+  }
+  return json;
+}
+
 }  // namespace
 
 Json to_json(const RunResult& run, SimulatorPart simulator) {
@@ -126,6 +154,9 @@ Json to_json(const RunResult& run, SimulatorPart simulator) {
   const std::vector<Figures> ops = op_figures(run);
   for (std::size_t i = 0; i < ops.size(); ++i)
     json["layers"].push_back(layer_json(run.ops[i], ops[i]));
+  json["activity"] = Json::array();
+  for (const SectionActivity& section : run.activity)
+    json["activity"].push_back(activity_json(section, run.clock_mhz));
   if (simulator == SimulatorPart::include) {
     const RunResult::Simulator& s = run.simulator;
     const double rate = s.wall_s > 0 ? static_cast<double>(s.simulated_cycles) / s.wall_s : 0;

@@ -148,3 +148,18 @@ TEST_CASE("flags of a timeline that make no sense are refused") {
     CHECK(folder.names().empty());
   }
 }
+
+TEST_CASE("a page is written whole, or refused with the reason where the build has none") {
+  const ScratchFolder folder;
+  const Outcome outcome = run(toy_run({"--html", folder / "run.html"}));
+  INFO(outcome.err);
+  if (outcome.status == 2) {
+    CHECK(contains(outcome.err, "--html: this tessera was built without pages: "));
+    CHECK(folder.names().empty());
+    return;
+  }
+  CHECK(outcome.status == 0);
+  CHECK(folder.names() == std::vector<std::string>{"run.html"});
+  CHECK(contains(folder.read("run.html"), "\"kind\":\"run\""));
+  CHECK(contains(outcome.out, "cycles"));
+}

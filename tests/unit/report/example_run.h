@@ -83,6 +83,14 @@ inline RunResult example_run() {
   norm.bound = Bound::hbm;
   norm.energy_j = 0.5;
   run.ops.push_back(norm);
+  SectionActivity activity;
+  activity.name = "layer";
+  activity.repeat = 3;
+  activity.cycles = Cycles(500);
+  activity.kernels.push_back({"norm", 1, Cycles(100), Cycles(500)});
+  activity.bin_width = Picoseconds(400'000);
+  activity.bins = {{1500, 1000, 1500, 0, 1000, 0}, {500, 1000, 500, 0, 1000, 70}};
+  run.activity.push_back(activity);
   return run;
 }
 

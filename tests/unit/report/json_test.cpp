@@ -25,6 +25,8 @@ std::set<std::string> keys(const Json& json, const std::string& prefix = "") {
         for (const auto& [layer_key, unused] : layer.items()) all.insert("layers." + layer_key);
         all.merge(keys(layer["error"], "layers.error."));
       }
+    } else if (prefix + key == "activity") {
+      for (const Json& section : value) all.merge(keys(section, "activity."));
     } else if (value.is_object()) {
       all.merge(keys(value, prefix + key + "."));
     }
@@ -82,6 +84,22 @@ TEST_CASE("the JSON carries the run's numbers") {
   for (const auto& [cause, fraction] : json["stalls"].items()) sum += fraction.get<double>();
   CHECK(sum == 1.0);
   CHECK(json["stalls"].size() == cause_count);
+}
+
+TEST_CASE("the JSON carries what happened over time, in exact counts") {
+  const Json json = to_json(example_run());
+  REQUIRE(json["activity"].size() == 1);
+  const Json& section = json["activity"][0];
+  CHECK(section["section"] == "layer");
+  CHECK(section["repeat"] == 3);
+  CHECK(section["time_us"] == 0.5);
+  CHECK(section["bin_us"] == 0.4);
+  CHECK(section["hbm_read_bytes"] == Json::array({1500, 500}));
+  CHECK(section["tensor_flops"] == Json::array({0, 70}));
+  REQUIRE(section["kernels"].size() == 1);
+  CHECK(section["kernels"][0]["layer"] == 1);
+  CHECK(section["kernels"][0]["start_us"] == 0.1);
+  CHECK(section["kernels"][0]["time_us"] == 0.4);
 }
 
 TEST_CASE("stalls still sum to 1 after a round trip through text") {
