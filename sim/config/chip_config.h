@@ -140,12 +140,34 @@ struct LaunchConfig {
 /// Links to other chips.
 struct LinkConfig {
   double bandwidth_gbps = 0;  ///< each direction
-  double latency_us = 0;
+  double latency_us = 0;      ///< a word written here, seen there
+};
+
+/// The collective library: its protocols, the kernels it runs them with, and sums in the switch. A
+/// chip without this section exchanges in a plain ring at the link's full rate.
+struct CollectiveConfig {
+  double start_us = 0;              ///< meeting the other ranks, beyond launching a kernel
+  double flagged_word_share = 1;    ///< of the link's bandwidth: a flag beside each word (LL)
+  double flagged_line_step_us = 0;  ///< a step beyond link.latency_us: a flag in each line (LL128)
+  double flagged_line_share = 1;    ///< of the link's bandwidth
+  double buffered_start_us = 0;     ///< handing out buffers, once (Simple)
+  double buffered_share = 1;        ///< of the link's bandwidth
+  double copy_gbps = 0;             ///< taking the own part in or out of a buffer; 0 = free
+  double peer_us = 0;               ///< for each peer that a rank sends to directly
+  double direct_start_us = 0;       ///< handing out buffers of all peers, once
+  double direct_share = 1;          ///< of the link's bandwidth, all peers at once
+  double flagged_word_max_kib = 0;  ///< largest part that goes to a peer with flagged words
+  int in_switch = 0;                ///< 1: the switch adds and replicates (NVLink SHARP)
+  double in_switch_start_us = 0;
+  double in_switch_share = 1;      ///< of the link's bandwidth
+  double in_switch_chunk_kib = 0;  ///< what is under way between two stages, all channels together
 };
 
 /// Energy and power cap; the governor lowers the clock until the cap holds.
 struct PowerConfig {
-  double cap_w = 0;
+  double cap_w = 0;      ///< over the controller's window
+  double peak_w = 0;     ///< for less than the window; 0 = as cap_w
+  double window_ms = 0;  ///< time constant of the power controller's filter
   double idle_w = 0;
   double fp16_pj_per_flop = 0;  ///< fp16 and bf16
   double tf32_pj_per_flop = 0;
@@ -155,6 +177,7 @@ struct PowerConfig {
   double l2_pj_per_byte = 0;
   double hbm_pj_per_byte = 0;
   double voltage_exponent = 0;  ///< dynamic energy per operation grows as (clock/boost)^exponent
+  double zero_operand_activity = 1;  ///< energy with operands of zeros, relative to random ones
 };
 
 struct ChipConfig {
@@ -174,6 +197,7 @@ struct ChipConfig {
   HbmConfig hbm;
   LaunchConfig launch;
   LinkConfig link;
+  CollectiveConfig collective;
   PowerConfig power;
 };
 

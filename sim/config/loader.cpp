@@ -583,6 +583,9 @@ void check_launch_and_power(const ChipConfig& chip, const Fail& fail) {
   if (chip.power.idle_w >= chip.power.cap_w)
     fail("power.idle_w", fmt::format("{} is not below power.cap_w", chip.power.idle_w),
          fmt::format("below {}", chip.power.cap_w));
+  if (chip.power.peak_w > 0 && chip.power.peak_w < chip.power.cap_w)
+    fail("power.peak_w", fmt::format("{} is below power.cap_w", chip.power.peak_w),
+         fmt::format("at least {}, or 0", chip.power.cap_w));
 }
 
 void check_relations(const ChipConfig& chip, const Fail& fail) {
@@ -721,7 +724,8 @@ std::string reference_page() {
       "`--set l2.size_mib=60` overrides any key. Values are bare numbers in the unit below; "
       "prefixes are decimal (GB/s = 10^9 B/s) or binary (MiB = 2^20 B) as written.\n\n"
       "A key without a default must be given. *Source* says where the number of a real chip is "
-      "found; the chip files name the source of each of their numbers.\n";
+      "found; the chip files name the source of each of their numbers. *Plausible* is where the "
+      "number of a GPU that exists may lie: `tessera calibrate` searches there.\n";
   std::string section = "-";
   for (const KeyInfo& key : chip_schema()) {
     const std::size_t dot = key.name.find('.');
@@ -729,14 +733,15 @@ std::string reference_page() {
     if (own != section) {
       section = own;
       out += "\n## " + (section.empty() ? "Top level" : section) +
-             "\n\n| key | type | unit | default | range | meaning | source |\n"
-             "|---|---|---|---|---|---|---|\n";
+             "\n\n| key | type | unit | default | range | plausible | meaning | source "
+             "|\n"
+             "|---|---|---|---|---|---|---|---|\n";
     }
     std::string initial = key.required ? "required" : default_text(key);
     if (key.name == "name") initial = "file name";
-    out +=
-        fmt::format("| `{}` | {} | {} | {} | {} | {} | {} |\n", key.name, name(key.type), key.unit,
-                    initial, range_text(key), table_cell(key.meaning), table_cell(key.source));
+    out += fmt::format("| `{}` | {} | {} | {} | {} | {} | {} | {} |\n", key.name, name(key.type),
+                       key.unit, initial, range_text(key), plausible_text(key),
+                       table_cell(key.meaning), table_cell(key.source));
   }
   return out;
 }

@@ -32,6 +32,13 @@ KeyInfo optional(KeyInfo key) {
   return key;
 }
 
+/// A key that calibration may change.
+KeyInfo plausible(double min, double max, KeyInfo key) {
+  key.plausible_min = min;
+  key.plausible_max = max;
+  return key;
+}
+
 // Upper limits are far above any chip and low enough that the products the simulator forms
 // (bytes, FLOPs, picoseconds) stay below 2^62.
 constexpr double kMaxCycles = 1e6;
@@ -146,18 +153,21 @@ std::vector<KeyInfo> core_keys() {
           "tensor_core.fp8_flops_per_cycle", "FLOP/cycle", 0, kMaxRate,
           [](C& c) { return &c.tensor_core.fp8_flops_per_cycle; },
           "Dense rate of one core for e4m3 and e5m2; 0 = not supported.", kDatasheet)),
-      integer(
-          "tensor_core.issue_cycles", "cycles", 0, kMaxCycles,
-          [](C& c) { return &c.tensor_core.issue_cycles; },
-          "Occupancy of one multiply of a trace beyond its arithmetic: fence, descriptors, "
-          "pipeline "
-          "fill.",
-          "derived from profiled cycles of large vendor-library GEMMs"),
-      integer(
-          "tensor_core.latency_cycles", "cycles", 0, kMaxCycles,
-          [](C& c) { return &c.tensor_core.latency_cycles; },
-          "Last operand to usable result of one matrix instruction.",
-          "microbenchmark of dependent matrix instructions"),
+      plausible(
+          8, 96,
+          integer(
+              "tensor_core.issue_cycles", "cycles", 0, kMaxCycles,
+              [](C& c) { return &c.tensor_core.issue_cycles; },
+              "Occupancy of one multiply of a trace beyond its arithmetic: fence, descriptors, "
+              "pipeline "
+              "fill.",
+              "derived from profiled cycles of large vendor-library GEMMs")),
+      plausible(16, 128,
+                integer(
+                    "tensor_core.latency_cycles", "cycles", 0, kMaxCycles,
+                    [](C& c) { return &c.tensor_core.latency_cycles; },
+                    "Last operand to usable result of one matrix instruction.",
+                    "microbenchmark of dependent matrix instructions")),
       flag(
           "tensor_core.operands_from_scratchpad",
           [](C& c) { return &c.tensor_core.operands_from_scratchpad; },
@@ -187,11 +197,12 @@ std::vector<KeyInfo> memory_keys() {
           [](C& c) { return &c.vector_unit.convert_per_cycle; },
           "Number-format conversions a cycle in one core.",
           "vendor programming guide, throughput of arithmetic instructions"),
-      integer(
-          "vector_unit.latency_cycles", "cycles", 0, kMaxCycles,
-          [](C& c) { return &c.vector_unit.latency_cycles; },
-          "Issue of an FP32 operation to that of one that needs its result.",
-          "microbenchmark of dependent instructions"),
+      plausible(2, 32,
+                integer(
+                    "vector_unit.latency_cycles", "cycles", 0, kMaxCycles,
+                    [](C& c) { return &c.vector_unit.latency_cycles; },
+                    "Issue of an FP32 operation to that of one that needs its result.",
+                    "microbenchmark of dependent instructions")),
 
       integer(
           "scratchpad.size_kib", "KiB", 1, 1 << 20, [](C& c) { return &c.scratchpad.size_kib; },
@@ -209,18 +220,25 @@ std::vector<KeyInfo> memory_keys() {
           [](C& c) { return &c.scratchpad.reserved_per_block_bytes; },
           "Part of the scratchpad each resident block loses to the system.", kQuery)),
 
-      integer(
-          "dma.latency_cycles", "cycles", 0, kMaxCycles, [](C& c) { return &c.dma.latency_cycles; },
-          "What a copy-engine (TMA) load takes longer than a plain load of the same data.",
-          "microbenchmark of copy-engine against plain loads"),
-      integer(
-          "dma.issue_cycles", "cycles", 0, kMaxCycles, [](C& c) { return &c.dma.issue_cycles; },
-          "Interval between two requests that one core's copy engine accepts.", kBandwidthTest),
-      integer(
-          "dma.max_outstanding_kib", "KiB", 1, 1 << 20,
-          [](C& c) { return &c.dma.max_outstanding_kib; },
-          "Bytes one core's copy engine has in flight before further requests wait.",
-          kBandwidthTest),
+      plausible(
+          0, 400,
+          integer(
+              "dma.latency_cycles", "cycles", 0, kMaxCycles,
+              [](C& c) { return &c.dma.latency_cycles; },
+              "What a copy-engine (TMA) load takes longer than a plain load of the same data.",
+              "microbenchmark of copy-engine against plain loads")),
+      plausible(
+          1, 32,
+          integer(
+              "dma.issue_cycles", "cycles", 0, kMaxCycles, [](C& c) { return &c.dma.issue_cycles; },
+              "Interval between two requests that one core's copy engine accepts.",
+              kBandwidthTest)),
+      plausible(16, 256,
+                integer(
+                    "dma.max_outstanding_kib", "KiB", 1, 1 << 20,
+                    [](C& c) { return &c.dma.max_outstanding_kib; },
+                    "Bytes one core's copy engine has in flight before further requests wait.",
+                    kBandwidthTest)),
       optional(integer(
           "dma.max_box_rows", "elements", 1, 1 << 20, [](C& c) { return &c.dma.max_box_rows; },
           "Largest box dimension of one request.", "vendor instruction set manual")),
@@ -228,10 +246,12 @@ std::vector<KeyInfo> memory_keys() {
           "dma.multicast", [](C& c) { return &c.dma.multicast; },
           "1: one L2 read may feed every block of a cluster.", "vendor instruction set manual"),
 
-      integer(
-          "barrier.latency_cycles", "cycles", 0, kMaxCycles,
-          [](C& c) { return &c.barrier.latency_cycles; },
-          "Last arrival to the waiter running, on the same core.", "barrier microbenchmark"),
+      plausible(
+          5, 100,
+          integer(
+              "barrier.latency_cycles", "cycles", 0, kMaxCycles,
+              [](C& c) { return &c.barrier.latency_cycles; },
+              "Last arrival to the waiter running, on the same core.", "barrier microbenchmark")),
       integer(
           "barrier.remote_latency_cycles", "cycles", 0, kMaxCycles,
           [](C& c) { return &c.barrier.remote_latency_cycles; },
@@ -258,29 +278,34 @@ std::vector<KeyInfo> memory_keys() {
       optional(integer(
           "l2.line_bytes", "B", 32, 4096, [](C& c) { return &c.l2.line_bytes; },
           "Bytes of one line; a power of two.", kQuery)),
-      integer(
-          "l2.read_bytes_per_cycle", "B/cycle", 1, kMaxRate,
-          [](C& c) { return &c.l2.read_bytes_per_cycle; }, "Read rate of all partitions together.",
-          kBandwidthTest),
-      integer(
-          "l2.write_bytes_per_cycle", "B/cycle", 1, kMaxRate,
-          [](C& c) { return &c.l2.write_bytes_per_cycle; },
-          "Write rate of all partitions together.", kBandwidthTest),
-      optional(integer(
-          "l2.link_bytes_per_cycle", "B/cycle", 0, kMaxRate,
-          [](C& c) { return &c.l2.link_bytes_per_cycle; },
-          "Rate between partitions, each direction; needed with two partitions or "
-          "more.",
-          kBandwidthTest)),
-      integer(
-          "l2.near_latency_cycles", "cycles", 0, kMaxCycles,
-          [](C& c) { return &c.l2.near_latency_cycles; },
-          "Load to use of a hit in the core's own partition.", kPointerChase),
-      integer(
-          "l2.far_latency_cycles", "cycles", 0, kMaxCycles,
-          [](C& c) { return &c.l2.far_latency_cycles; },
-          "Load to use of a hit in another partition; at least l2.near_latency_cycles.",
-          kPointerChase),
+      plausible(2000, 6000,
+                integer(
+                    "l2.read_bytes_per_cycle", "B/cycle", 1, kMaxRate,
+                    [](C& c) { return &c.l2.read_bytes_per_cycle; },
+                    "Read rate of all partitions together.", kBandwidthTest)),
+      plausible(1500, 6000,
+                integer(
+                    "l2.write_bytes_per_cycle", "B/cycle", 1, kMaxRate,
+                    [](C& c) { return &c.l2.write_bytes_per_cycle; },
+                    "Write rate of all partitions together.", kBandwidthTest)),
+      plausible(300, 3000,
+                optional(integer(
+                    "l2.link_bytes_per_cycle", "B/cycle", 0, kMaxRate,
+                    [](C& c) { return &c.l2.link_bytes_per_cycle; },
+                    "Rate between partitions, each direction; needed with two partitions or "
+                    "more.",
+                    kBandwidthTest))),
+      plausible(180, 320,
+                integer(
+                    "l2.near_latency_cycles", "cycles", 0, kMaxCycles,
+                    [](C& c) { return &c.l2.near_latency_cycles; },
+                    "Load to use of a hit in the core's own partition.", kPointerChase)),
+      plausible(300, 600,
+                integer(
+                    "l2.far_latency_cycles", "cycles", 0, kMaxCycles,
+                    [](C& c) { return &c.l2.far_latency_cycles; },
+                    "Load to use of a hit in another partition; at least l2.near_latency_cycles.",
+                    kPointerChase)),
       flag(
           "l2.replicate_far", [](C& c) { return &c.l2.replicate_far; },
           "1: data homed in the far partition is also kept near, which halves the capacity for "
@@ -359,75 +384,206 @@ std::vector<KeyInfo> memory_keys() {
       real(
           "hbm.trefi_ns", "ns", 1, 1e9, [](C& c) { return &c.hbm.trefi_ns; },
           "Average interval between two refreshes of a pseudo-channel.", kDramSpec),
-      real(
-          "hbm.trfc_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.trfc_ns; },
-          "Time a refresh blocks a pseudo-channel, below hbm.trefi_ns; 0 = no refresh.", kDramSpec),
-      integer(
-          "hbm.controller_latency_cycles", "cycles", 0, kMaxCycles,
-          [](C& c) { return &c.hbm.controller_latency_cycles; },
-          "L2 miss to memory controller and back, without the device's own time.",
-          "difference of memory and L2 latency in a pointer-chase microbenchmark"),
+      plausible(100, 500,
+                real(
+                    "hbm.trfc_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.trfc_ns; },
+                    "Time a refresh blocks a pseudo-channel, below hbm.trefi_ns; 0 = no refresh.",
+                    kDramSpec)),
+      plausible(50, 500,
+                integer(
+                    "hbm.controller_latency_cycles", "cycles", 0, kMaxCycles,
+                    [](C& c) { return &c.hbm.controller_latency_cycles; },
+                    "L2 miss to memory controller and back, without the device's own time.",
+                    "difference of memory and L2 latency in a pointer-chase microbenchmark")),
 
-      real(
-          "launch.gap_us", "us", 0, 1e6, [](C& c) { return &c.launch.gap_us; },
-          "End of a kernel to the start of the next in a graph.", kTrace),
-      real(
-          "launch.overlap_us", "us", 0, 1e6, [](C& c) { return &c.launch.overlap_us; },
-          "Part of the gap that programmatic dependent launch hides; at most launch.gap_us.",
-          kTrace),
-      integer(
-          "launch.block_cycles", "cycles", 0, kMaxCycles,
-          [](C& c) { return &c.launch.block_cycles; },
-          "Interval between two block starts on one core.", kTrace),
-      integer(
-          "launch.setup_cycles", "cycles", 0, kMaxCycles,
-          [](C& c) { return &c.launch.setup_cycles; }, "Start of a block to its first instruction.",
-          kTrace),
+      plausible(0.5, 3,
+                real(
+                    "launch.gap_us", "us", 0, 1e6, [](C& c) { return &c.launch.gap_us; },
+                    "End of a kernel to the start of the next in a graph.", kTrace)),
+      plausible(
+          0, 1.5,
+          real(
+              "launch.overlap_us", "us", 0, 1e6, [](C& c) { return &c.launch.overlap_us; },
+              "Part of the gap that programmatic dependent launch hides; at most launch.gap_us.",
+              kTrace)),
+      plausible(0, 200,
+                integer(
+                    "launch.block_cycles", "cycles", 0, kMaxCycles,
+                    [](C& c) { return &c.launch.block_cycles; },
+                    "Interval between two block starts on one core.", kTrace)),
+      plausible(50, 2000,
+                integer(
+                    "launch.setup_cycles", "cycles", 0, kMaxCycles,
+                    [](C& c) { return &c.launch.setup_cycles; },
+                    "Start of a block to its first instruction.", kTrace)),
 
       optional(real(
           "link.bandwidth_gbps", "GB/s", 0, 1e6, [](C& c) { return &c.link.bandwidth_gbps; },
           "All links to other chips together, each direction; 0 = none.", kDatasheet)),
-      optional(real(
-          "link.latency_us", "us", 0, 1e6, [](C& c) { return &c.link.latency_us; },
-          "One message of a few bytes from chip to chip.",
-          "smallest message of a collective benchmark")),
+      plausible(0.4, 1.2,
+                optional(real(
+                    "link.latency_us", "us", 0, 1e6, [](C& c) { return &c.link.latency_us; },
+                    "A word written on one chip until a thread of another has seen it.",
+                    "smallest message of a ring collective against the number of ranks"))),
+  };
+}
 
+std::vector<KeyInfo> power_keys() {
+  return {
       real(
           "power.cap_w", "W", 0.001, 1e6, [](C& c) { return &c.power.cap_w; },
           "Power the governor holds by lowering the clock.", kDatasheet),
+      plausible(
+          100, 1500,
+          optional(real(
+              "power.peak_w", "W", 0, 1e6, [](C& c) { return &c.power.peak_w; },
+              "Power a burst may draw until the controller's filter reaches the cap; 0 = "
+              "power.cap_w.",
+              "rate of a large GEMM in bursts of a few milliseconds against a sustained one"))),
+      plausible(
+          1, 100,
+          optional(real(
+              "power.window_ms", "ms", 0, 1e6, [](C& c) { return &c.power.window_ms; },
+              "Time constant of the filter through which the power controller sees power.",
+              "rate of a large GEMM against the length of the burst; window of the power sensor"))),
       real(
           "power.idle_w", "W", 0, 1e6, [](C& c) { return &c.power.idle_w; },
           "Power that does not depend on the work; below power.cap_w.", kEnergy),
-      real(
-          "power.fp16_pj_per_flop", "pJ/FLOP", 0, 1e6,
-          [](C& c) { return &c.power.fp16_pj_per_flop; },
-          "Tensor-core energy in fp16 and bf16, at the boost clock.", kEnergy),
-      real(
-          "power.tf32_pj_per_flop", "pJ/FLOP", 0, 1e6,
-          [](C& c) { return &c.power.tf32_pj_per_flop; },
-          "Tensor-core energy in tf32, at the boost clock.", kEnergy),
-      real(
-          "power.fp8_pj_per_flop", "pJ/FLOP", 0, 1e6, [](C& c) { return &c.power.fp8_pj_per_flop; },
-          "Tensor-core energy in e4m3 and e5m2, at the boost clock.", kEnergy),
+      plausible(0.1, 2,
+                real(
+                    "power.fp16_pj_per_flop", "pJ/FLOP", 0, 1e6,
+                    [](C& c) { return &c.power.fp16_pj_per_flop; },
+                    "Tensor-core energy in fp16 and bf16, at the boost clock.", kEnergy)),
+      plausible(0.2, 4,
+                real(
+                    "power.tf32_pj_per_flop", "pJ/FLOP", 0, 1e6,
+                    [](C& c) { return &c.power.tf32_pj_per_flop; },
+                    "Tensor-core energy in tf32, at the boost clock.", kEnergy)),
+      plausible(0.05, 1,
+                real(
+                    "power.fp8_pj_per_flop", "pJ/FLOP", 0, 1e6,
+                    [](C& c) { return &c.power.fp8_pj_per_flop; },
+                    "Tensor-core energy in e4m3 and e5m2, at the boost clock.", kEnergy)),
       real(
           "power.vector_pj_per_flop", "pJ/FLOP", 0, 1e6,
           [](C& c) { return &c.power.vector_pj_per_flop; },
           "Vector-unit energy, instruction issue and registers included, at the boost clock.",
           kEnergy),
-      real(
-          "power.scratchpad_pj_per_byte", "pJ/B", 0, 1e6,
-          [](C& c) { return &c.power.scratchpad_pj_per_byte; },
-          "Energy of a scratchpad access, at the boost clock.", kEnergy),
-      real(
-          "power.l2_pj_per_byte", "pJ/B", 0, 1e6, [](C& c) { return &c.power.l2_pj_per_byte; },
-          "Energy of an L2 access and its way over the network, at the boost clock.", kEnergy),
-      real(
-          "power.hbm_pj_per_byte", "pJ/B", 0, 1e6, [](C& c) { return &c.power.hbm_pj_per_byte; },
-          "Energy of a memory access: device, interface, controller and way to L2.", kEnergy),
+      plausible(2, 20,
+                real(
+                    "power.scratchpad_pj_per_byte", "pJ/B", 0, 1e6,
+                    [](C& c) { return &c.power.scratchpad_pj_per_byte; },
+                    "Energy of a scratchpad access, at the boost clock.", kEnergy)),
+      plausible(
+          8, 60,
+          real(
+              "power.l2_pj_per_byte", "pJ/B", 0, 1e6, [](C& c) { return &c.power.l2_pj_per_byte; },
+              "Energy of an L2 access and its way over the network, at the boost clock.", kEnergy)),
+      plausible(
+          30, 150,
+          real(
+              "power.hbm_pj_per_byte", "pJ/B", 0, 1e6,
+              [](C& c) { return &c.power.hbm_pj_per_byte; },
+              "Energy of a memory access: device, interface, controller and way to L2.", kEnergy)),
       real(
           "power.voltage_exponent", "", 0, 4, [](C& c) { return &c.power.voltage_exponent; },
           "Dynamic energy of an operation grows as (clock / boost clock) to this power.",
           "fit to clocks held at the power cap; 2 = voltage proportional to clock"),
+      optional(real(
+          "power.zero_operand_activity", "", 0, 1,
+          [](C& c) { return &c.power.zero_operand_activity; },
+          "Energy of tensor cores, scratchpads and L2 on operands of zeros, relative to random "
+          "ones.",
+          "rate of a power-limited GEMM on zeros against random data")),
+  };
+}
+
+const char* const kCollectives = "benchmark of collectives against ranks and bytes";
+
+std::vector<KeyInfo> collective_keys() {
+  return {
+      plausible(
+          1, 8,
+          optional(real(
+              "collective.start_us", "us", 0, 1e6, [](C& c) { return &c.collective.start_us; },
+              "What a collective kernel takes beyond any kernel: meeting the other ranks.",
+              kCollectives))),
+      plausible(0.005, 0.5,
+                optional(real(
+                    "collective.flagged_word_share", "", 0.0001, 1,
+                    [](C& c) { return &c.collective.flagged_word_share; },
+                    "Share of link.bandwidth_gbps where each word carries a flag (NCCL's LL).",
+                    kCollectives))),
+      plausible(0, 1,
+                optional(real(
+                    "collective.flagged_line_step_us", "us", 0, 1e6,
+                    [](C& c) { return &c.collective.flagged_line_step_us; },
+                    "What a step takes beyond link.latency_us where each line carries a flag "
+                    "(NCCL's LL128).",
+                    kCollectives))),
+      plausible(0.15, 0.92,
+                optional(real(
+                    "collective.flagged_line_share", "", 0.0001, 1,
+                    [](C& c) { return &c.collective.flagged_line_share; },
+                    "Share of link.bandwidth_gbps where each line carries a flag.", kCollectives))),
+      plausible(4, 25,
+                optional(real(
+                    "collective.buffered_start_us", "us", 0, 1e6,
+                    [](C& c) { return &c.collective.buffered_start_us; },
+                    "Filling the pipeline of buffers that are handed over whole (NCCL's Simple).",
+                    kCollectives))),
+      plausible(0.6, 0.95,
+                optional(real(
+                    "collective.buffered_share", "", 0.0001, 1,
+                    [](C& c) { return &c.collective.buffered_share; },
+                    "Share of link.bandwidth_gbps in a ring of buffers.", kCollectives))),
+      plausible(
+          400, 3000,
+          optional(real(
+              "collective.copy_gbps", "GB/s", 0, 1e7, [](C& c) { return &c.collective.copy_gbps; },
+              "Rate at which a rank's own part moves in or out of the buffers; 0 = free.",
+              kCollectives))),
+      plausible(
+          0, 1,
+          optional(real(
+              "collective.peer_us", "us", 0, 1e6, [](C& c) { return &c.collective.peer_us; },
+              "Start of an exchange for each peer that a rank sends to directly.", kCollectives))),
+      plausible(2, 15,
+                optional(real(
+                    "collective.direct_start_us", "us", 0, 1e6,
+                    [](C& c) { return &c.collective.direct_start_us; },
+                    "As collective.buffered_start_us, for direct sends.", kCollectives))),
+      plausible(
+          0.6, 0.95,
+          optional(real(
+              "collective.direct_share", "", 0.0001, 1,
+              [](C& c) { return &c.collective.direct_share; },
+              "Share of link.bandwidth_gbps in direct sends to all peers at once.", kCollectives))),
+      optional(real(
+          "collective.flagged_word_max_kib", "KiB", 0, 1e6,
+          [](C& c) { return &c.collective.flagged_word_max_kib; },
+          "Largest part that is sent directly with flagged words; larger ones are buffered.",
+          "documentation of the collective library")),
+      flag(
+          "collective.in_switch", [](C& c) { return &c.collective.in_switch; },
+          "1: the switch adds and replicates (NVLink SHARP), used by all-reduce of three ranks or "
+          "more.",
+          kDatasheet),
+      plausible(5, 40,
+                optional(real(
+                    "collective.in_switch_start_us", "us", 0, 1e6,
+                    [](C& c) { return &c.collective.in_switch_start_us; },
+                    "As collective.buffered_start_us, for sums in the switch.", kCollectives))),
+      plausible(0.5, 0.95,
+                optional(real(
+                    "collective.in_switch_share", "", 0.0001, 1,
+                    [](C& c) { return &c.collective.in_switch_share; },
+                    "Share of link.bandwidth_gbps of sums in the switch.", kCollectives))),
+      optional(real(
+          "collective.in_switch_chunk_kib", "KiB", 0, 1e9,
+          [](C& c) { return &c.collective.in_switch_chunk_kib; },
+          "What is under way between two stages of a sum in the switch: channels x buffer.",
+          "documentation of the collective library")),
   };
 }
 
@@ -438,6 +594,8 @@ std::vector<KeyInfo> build() {
   append(keys, unit_keys<&C::tf32_unit>("tf32_unit", "tf32"));
   append(keys, unit_keys<&C::fp8_unit>("fp8_unit", "e4m3 and e5m2"));
   append(keys, memory_keys());
+  append(keys, collective_keys());
+  append(keys, power_keys());
   return keys;
 }
 
@@ -520,6 +678,11 @@ double value_number(const KeyInfo& key, const ChipConfig& chip) {
 
 std::string default_text(const KeyInfo& key) {
   return key.required ? std::string() : value_text(key, ChipConfig{});
+}
+
+std::string plausible_text(const KeyInfo& key) {
+  if (!key.is_calibratable()) return "";
+  return fmt::format("{} to {}", key.plausible_min, key.plausible_max);
 }
 
 std::string range_text(const KeyInfo& key) {

@@ -32,6 +32,11 @@ struct KeyInfo {
   std::string meaning;      ///< one sentence
   std::string source;       ///< where the number of a real chip is found
   KeyBinding member;
+  /// Where the number of a chip that exists may lie: what `tessera calibrate` searches; both 0 for
+  /// what a data sheet or a query says, which is not fitted.
+  double plausible_min = 0, plausible_max = 0;
+
+  bool is_calibratable() const { return plausible_max > plausible_min; }
 };
 
 /// Every key, in the order of chip_config.h.
@@ -48,6 +53,8 @@ std::string value_text(const KeyInfo& key, const ChipConfig& chip);
 double value_number(const KeyInfo& key, const ChipConfig& chip);
 /// The default as value_text(), or "" when the key is required.
 std::string default_text(const KeyInfo& key);
+/// "32 to 128", or "" for a key that is not calibrated.
+std::string plausible_text(const KeyInfo& key);
 /// "1 to 1024" (integers and reals), "0 or 1", or "" for text.
 std::string range_text(const KeyInfo& key);
 

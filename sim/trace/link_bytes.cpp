@@ -4,13 +4,13 @@
 
 namespace tessera {
 
-double link_bytes(const Collective& collective) {
+double link_bytes(const Collective& collective, bool in_switch) {
   const auto n = static_cast<double>(collective.ranks);
   const auto size = static_cast<double>(collective.bytes);
   if (collective.ranks <= 1) return 0;
   switch (collective.kind) {
     case CollectiveKind::allreduce:
-      return 2 * size * (n - 1) / n;
+      return in_switch ? std::min(2 * (n - 1), n + 1) / n * size : 2 * size * (n - 1) / n;
     case CollectiveKind::p2p:
       return size;
     default:
@@ -18,7 +18,7 @@ double link_bytes(const Collective& collective) {
   }
 }
 
-double link_bytes(const Section& section, std::size_t op) {
+double link_bytes(const Section& section, std::size_t op, bool in_switch) {
   double sum = 0;
   for (const Kernel& kernel : section.kernels) {
     if (kernel.op != static_cast<std::int64_t>(op)) continue;
@@ -30,7 +30,7 @@ double link_bytes(const Section& section, std::size_t op) {
         if (std::holds_alternative<Loop>(instruction)) ++depth;
         if (std::holds_alternative<End>(instruction)) --depth;
         const auto* exchange = std::get_if<Collective>(&instruction);
-        if (exchange != nullptr && depth == 0) sent += link_bytes(*exchange);
+        if (exchange != nullptr && depth == 0) sent += link_bytes(*exchange, in_switch);
       }
       most = std::max(most, sent);
     }

@@ -14,6 +14,7 @@
 #include "sim/frontend/roofline.h"
 #include "sim/report/csv.h"
 #include "sim/report/figures.h"
+#include "sim/trace/link_bytes.h"
 
 namespace tessera {
 namespace {
@@ -34,10 +35,11 @@ Prediction predict_row(const MeasuredTable& table, const MeasuredRow& row, const
   prediction.roofline_us = all.roofline_us;
   prediction.bound = all.bound;
   for (const Section& section : trace.sections) {
-    for (const OpRecord& op : section.ops) {
-      const RooflinePoint point = roofline(op, chip, chip.clock.core_mhz);
+    for (std::size_t i = 0; i < section.ops.size(); ++i) {
+      const double sent = link_bytes(section, i, chip.collective.in_switch != 0);
+      const RooflinePoint point = roofline(section.ops[i], chip, chip.clock.core_mhz, sent);
       prediction.compute_us += point.compute_us;
-      prediction.memory_us += point.memory_us;
+      prediction.memory_us += std::max(point.memory_us, point.link_us);
     }
   }
   return prediction;

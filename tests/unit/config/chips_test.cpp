@@ -59,6 +59,21 @@ TEST_CASE("refresh leaves each shipped memory what its sources measured") {
   CHECK(left(shipped("toy").hbm) == Approx(0.95));
 }
 
+TEST_CASE("what calibration may change is plausible on the GPUs that come with tessera") {
+  for (const char* name : {"h100-sxm", "h200-sxm", "a100-sxm", "h100-pcie"}) {
+    const ChipConfig chip = shipped(name);
+    for (const KeyInfo& key : chip_schema()) {
+      INFO(name << " " << key.name);
+      const double value = value_number(key, chip);
+      // The default: the chip does not have it; 0: it lacks the format.
+      if (!key.is_calibratable() || value == 0 || value_text(key, chip) == default_text(key))
+        continue;
+      CHECK(value >= key.plausible_min);
+      CHECK(value <= key.plausible_max);
+    }
+  }
+}
+
 TEST_CASE("h200-sxm is an h100-sxm with another memory and nothing else") {
   CHECK(differing_keys(shipped("h100-sxm"), shipped("h200-sxm")) ==
         std::vector<std::string>{"hbm.size_gib", "hbm.bandwidth_gbps", "hbm.stacks"});

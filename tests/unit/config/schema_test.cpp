@@ -38,13 +38,15 @@ TEST_CASE("every key is named once, explained, and has a possible range") {
     if (key.type == KeyType::text) continue;
     CHECK(!key.source.empty());
     CHECK(key.min < key.max);
+    if (key.is_calibratable())
+      CHECK((key.plausible_min >= key.min && key.plausible_max <= key.max));
     CHECK(key.name.find('.') != std::string::npos);
     CHECK(std::all_of(key.name.begin(), key.name.end(), [](char c) {
       return std::islower(static_cast<unsigned char>(c)) != 0 ||
              std::isdigit(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_';
     }));
   }
-  CHECK(names.size() == 114);
+  CHECK(names.size() == 132);
 }
 
 TEST_CASE("no two keys share a member of the chip") {
@@ -109,6 +111,7 @@ TEST_CASE("every member of every section has its key") {
   CHECK(keys("hbm") == members<HbmConfig>(0));
   CHECK(keys("launch") == members<LaunchConfig>(0));
   CHECK(keys("link") == members<LinkConfig>(0));
+  CHECK(keys("collective") == members<CollectiveConfig>(0));
   CHECK(keys("power") == members<PowerConfig>(0));
 }
 
@@ -120,7 +123,7 @@ TEST_CASE("find_key knows exactly the names of the table") {
   CHECK(find_key("l2.size_mib ") == nullptr);
   CHECK(chip_sections().front() == "clock");
   CHECK(chip_sections().back() == "power");
-  CHECK(chip_sections().size() == 17);
+  CHECK(chip_sections().size() == 18);
 }
 
 TEST_CASE("defaults come from a default-constructed chip") {

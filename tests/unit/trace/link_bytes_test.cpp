@@ -14,6 +14,16 @@ TEST_CASE("what each rank of an exchange must send") {
   CHECK(link_bytes(Collective{CollectiveKind::allreduce, 1, 8'000'000}) == 0);
 }
 
+TEST_CASE("a switch that adds saves an all-reduce of more than three ranks bytes to send") {
+  const auto sent = [](std::int64_t ranks) {
+    return link_bytes(Collective{CollectiveKind::allreduce, ranks, 8'000'000}, true);
+  };
+  CHECK(sent(8) == Approx(8e6 * 9 / 8));
+  CHECK(sent(3) == Approx(8e6 * 4 / 3));
+  CHECK(sent(2) == Approx(8e6));
+  CHECK(link_bytes(Collective{CollectiveKind::allgather, 8, 8'000'000}, true) == Approx(7e6));
+}
+
 TEST_CASE("of several roles that exchange the one with most counts, and no exchange in a loop") {
   Section section;
   section.ops.resize(2);
