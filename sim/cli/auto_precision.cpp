@@ -93,7 +93,8 @@ class Choice {
       return unchanged;
     }
     LayerPolicy policy;
-    const double clock_mhz = sustained_clock_mhz(lower_for(graph, chip_), chip_);
+    const double clock_mhz = governed_clock_mhz(
+        estimated_profile(lower_for(graph, chip_), chip_, Operands::random), chip_, RunLength());
     {
       const Progress progress("simulating the layers in each precision");
       simulate_variants(clock_mhz);

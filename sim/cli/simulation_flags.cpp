@@ -26,6 +26,7 @@ void SimulationFlags::add_to(CLI::App& app) {
   add_value(app, "--memory", memory_, "MODEL",
             "What stands behind the L2: hbm (default: stacks, banks, refresh) or fixed-latency "
             "(one latency, the same peak bandwidth, no banks)");
+  clock_.add_to(app);
   add_value(app, "--json", json_, "FILE",
             "Write the report as JSON to this file (-: standard output)");
   add_value(app, "--csv", csv_, "FILE",
@@ -66,6 +67,7 @@ void SimulationFlags::open() {
   options_.reuse = !no_reuse_;
   if (!memory_.empty()) options_.memory = parse_memory_model(memory_);
   options_.jobs = parse_jobs(jobs_);
+  clock_.apply(options_);
   std::vector<const OutputFile*> outputs;
   if (!json_.empty()) outputs.push_back(&json_output_.emplace("--json", json_));
   if (!csv_.empty()) outputs.push_back(&csv_output_.emplace("--csv", csv_));

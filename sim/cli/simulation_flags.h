@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/cli/clock_flags.h"
 #include "sim/cli/output_file.h"
 #include "sim/cli/workload_flags.h"
 #include "sim/engine/simulation.h"
@@ -37,6 +38,7 @@ class SimulationFlags {
 
   std::string json_, csv_, html_, timeline_, timeline_cores_, timeline_events_, jobs_, memory_;
   bool no_reuse_ = false;
+  ClockFlags clock_{"sustained"};
   SimulationOptions options_;
   std::string timeline_text_;
   std::optional<OutputFile> json_output_, csv_output_, html_output_, timeline_output_;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "sim/base/error.h"
+#include "sim/cli/clock_flags.h"
 #include "sim/cli/flag_value.h"
 #include "sim/cli/output_file.h"
 #include "sim/cli/terminal.h"
@@ -23,17 +24,20 @@ constexpr const char* example = R"(Examples:
 
 The table is CSV with a header: op, the operation's fields (`tessera list ops`), measured_us and,
 if you like, source; a field that does not apply is empty. Errors are in percent of the measured
-time: MAPE their mean size, bias their signed mean (above 0: predicted too long).
+time: MAPE their mean size, bias their signed mean (above 0: predicted too long). Each row runs at
+the clock that a burst of a dozen repetitions has; --duration says how long the measurement was.
 )";
 
 struct Validate {
   ChipFlags chip;
+  ClockFlags clock{single_op_burst};
   std::string measured, per_row, json, svg, jobs;
 
   int run() {
     if (measured.empty()) throw InputError("--measured", "missing", "give a CSV of measurements");
     PredictionOptions options;
     options.jobs = parse_jobs(jobs);
+    clock.apply(options.simulation);
     std::optional<OutputFile> per_row_output, json_output, svg_output;
     std::vector<const OutputFile*> outputs;
     if (!per_row.empty()) outputs.push_back(&per_row_output.emplace("--per-row", per_row));
@@ -80,6 +84,7 @@ Verb add_validate(CLI::App& program) {
                            [] { return example; });
   const auto validate = std::make_shared<Validate>();
   validate->chip.add_to(*app);
+  validate->clock.add_to(*app);
   add_value(*app, "--measured", validate->measured, "FILE", "The measured table (CSV)");
   add_value(*app, "--per-row", validate->per_row, "FILE",
             "Write the table with predicted_us, error_pct and bound added (-: standard output)");

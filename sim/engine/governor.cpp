@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "sim/frontend/roofline.h"
@@ -16,69 +17,123 @@ constexpr double flops_per_l2_byte = 85.3, flops_per_scratchpad_byte = 51.2;
 // Share of the L2 traffic of a GEMM larger than the L2 that comes from memory.
 constexpr double gemm_miss_share = 0.1;
 
-struct Estimate {
-  OpRecord op;
-  double repeat = 0, kernels = 0;
-};
-
-double power_at(const std::vector<Estimate>& estimates, const ChipConfig& chip, double clock_mhz) {
-  double energy = 0, time = 0;
-  for (const Estimate& e : estimates) {
-    Activity activity;
-    const auto flops = static_cast<double>(e.op.tensor_flops.value);
-    const double width = bits(e.op.format) / 16.0;
-    (e.op.format == Format::e4m3 || e.op.format == Format::e5m2 ? activity.fp8_flops
-     : e.op.format == Format::tf32                              ? activity.tf32_flops
-                                                                : activity.fp16_flops) = flops;
-    // Work of the vector unit alone waits for memory most of its time and never reaches the cap.
-    activity.vector_flops = flops > 0 ? static_cast<double>(e.op.vector_flops.value) : 0;
-    const auto compulsory =
-        static_cast<double>((e.op.compulsory_read + e.op.compulsory_write).value);
-    activity.l2_bytes = std::max(flops * width / flops_per_l2_byte, compulsory);
-    activity.hbm_bytes =
-        std::max(e.op.kind == "attention" ? 0 : gemm_miss_share * activity.l2_bytes, compulsory);
-    activity.scratchpad_bytes = flops * width / flops_per_scratchpad_byte;
-    energy += e.repeat * dynamic_energy_j(activity, chip.power, chip.clock, clock_mhz);
-    time +=
-        e.repeat *
-        (roofline(e.op, chip, clock_mhz).us() / achieved_share + e.kernels * chip.launch.gap_us) *
-        1e-6;
+/// The highest clock whose power is within `limit_w`, or the lowest there is.
+double highest_clock_mhz(const PowerProfile& profile, const ChipConfig& chip, double limit_w) {
+  double low = chip.clock.min_mhz, high = chip.clock.core_mhz;
+  if (power_w(profile, chip, high) <= limit_w) return high;
+  while (high - low > 0.01) {
+    const double middle = (low + high) / 2;
+    (power_w(profile, chip, middle) <= limit_w ? low : high) = middle;
   }
-  return chip.power.idle_w + (time > 0 ? energy / time : 0);
+  return low;
+}
+
+/// Time of one execution in a burst: at `burst_mhz` until the filtered power reaches the cap, then
+/// at `sustained_mhz`.
+double mean_seconds(const PowerProfile& profile, const ChipConfig& chip, const RunLength& length,
+                    double burst_mhz, double sustained_mhz) {
+  const PowerConfig& power = chip.power;
+  const double fast = profile.seconds_at(burst_mhz), slow = profile.seconds_at(sustained_mhz);
+  const double watts = power_w(profile, chip, burst_mhz);
+  double reach_s = std::numeric_limits<double>::infinity();
+  if (watts > power.cap_w) {
+    reach_s = 1e-3 * power.window_ms * std::log((watts - power.idle_w) / (watts - power.cap_w));
+  }
+  if (length.repetitions > 0) {
+    const double at_burst = std::min(reach_s / fast, length.repetitions);
+    return (at_burst * fast + (length.repetitions - at_burst) * slow) / length.repetitions;
+  }
+  const double all_s = length.ms * 1e-3, burst_s = std::min(reach_s, all_s);
+  return all_s / (burst_s / fast + (all_s - burst_s) / slow);
 }
 
 }  // namespace
 
+void Activity::add_tensor_flops(Format format, double flops) {
+  (format == Format::e4m3 || format == Format::e5m2 ? fp8_flops
+   : format == Format::tf32                         ? tf32_flops
+                                                    : fp16_flops) += flops;
+}
+
+void Activity::add(const Activity& other, double times) {
+  fp16_flops += times * other.fp16_flops;
+  tf32_flops += times * other.tf32_flops;
+  fp8_flops += times * other.fp8_flops;
+  vector_flops += times * other.vector_flops;
+  scratchpad_bytes += times * other.scratchpad_bytes;
+  l2_bytes += times * other.l2_bytes;
+  hbm_bytes += times * other.hbm_bytes;
+}
+
 double dynamic_energy_j(const Activity& a, const PowerConfig& power, const ClockConfig& clock,
                         double clock_mhz) {
-  const double core =
+  const double operands =
       a.fp16_flops * power.fp16_pj_per_flop + a.tf32_flops * power.tf32_pj_per_flop +
-      a.fp8_flops * power.fp8_pj_per_flop + a.vector_flops * power.vector_pj_per_flop +
-      a.scratchpad_bytes * power.scratchpad_pj_per_byte + a.l2_bytes * power.l2_pj_per_byte;
+      a.fp8_flops * power.fp8_pj_per_flop + a.scratchpad_bytes * power.scratchpad_pj_per_byte +
+      a.l2_bytes * power.l2_pj_per_byte;
+  const double toggling = a.operands == Operands::zeros ? power.zero_operand_activity : 1;
+  const double core = toggling * operands + a.vector_flops * power.vector_pj_per_flop;
   return (core * std::pow(clock_mhz / clock.core_mhz, power.voltage_exponent) +
           a.hbm_bytes * power.hbm_pj_per_byte) *
          1e-12;
 }
 
-double sustained_clock_mhz(const Trace& trace, const ChipConfig& chip) {
-  std::vector<Estimate> estimates;
+double PowerProfile::seconds_at(double mhz) const {
+  const double memory = std::min(memory_seconds, seconds);
+  return memory + (seconds - memory) * clock_mhz / mhz;
+}
+
+double power_w(const PowerProfile& profile, const ChipConfig& chip, double clock_mhz) {
+  const double seconds = profile.seconds_at(clock_mhz);
+  if (!(seconds > 0)) return chip.power.idle_w;
+  return chip.power.idle_w +
+         dynamic_energy_j(profile.activity, chip.power, chip.clock, clock_mhz) / seconds;
+}
+
+PowerProfile estimated_profile(const Trace& trace, const ChipConfig& chip, Operands operands) {
+  PowerProfile profile;
+  profile.clock_mhz = chip.clock.core_mhz;
+  profile.activity.operands = operands;
   for (const Section& section : trace.sections) {
-    const std::size_t first = estimates.size();
+    const auto repeat = static_cast<double>(section.repeat);
     for (const OpRecord& op : section.ops) {
-      estimates.push_back({op, static_cast<double>(section.repeat), 0});
+      Activity activity;
+      const auto flops = static_cast<double>(op.tensor_flops.value);
+      const double width = bits(op.format) / 16.0;
+      activity.add_tensor_flops(op.format, flops);
+      // Work of the vector unit alone waits for memory most of its time and never reaches the cap.
+      activity.vector_flops = flops > 0 ? static_cast<double>(op.vector_flops.value) : 0;
+      const auto compulsory = static_cast<double>((op.compulsory_read + op.compulsory_write).value);
+      activity.l2_bytes = std::max(flops * width / flops_per_l2_byte, compulsory);
+      activity.hbm_bytes =
+          std::max(op.kind == "attention" ? 0 : gemm_miss_share * activity.l2_bytes, compulsory);
+      activity.scratchpad_bytes = flops * width / flops_per_scratchpad_byte;
+      profile.activity.add(activity, repeat);
+      profile.seconds +=
+          repeat * roofline(op, chip, chip.clock.core_mhz).us() / achieved_share * 1e-6;
     }
-    for (const Kernel& kernel : section.kernels) {
-      estimates[first + static_cast<std::size_t>(kernel.op)].kernels += 1;
-    }
+    profile.seconds +=
+        repeat * static_cast<double>(section.kernels.size()) * chip.launch.gap_us * 1e-6;
   }
-  if (power_at(estimates, chip, chip.clock.core_mhz) <= chip.power.cap_w)
-    return chip.clock.core_mhz;
-  double low = chip.clock.min_mhz, high = chip.clock.core_mhz;
-  while (high - low > 0.5) {
-    const double middle = (low + high) / 2;
-    (power_at(estimates, chip, middle) <= chip.power.cap_w ? low : high) = middle;
+  profile.memory_seconds = profile.activity.hbm_bytes / (chip.hbm.bandwidth_gbps * 1e9);
+  return profile;
+}
+
+double governed_clock_mhz(const PowerProfile& profile, const ChipConfig& chip,
+                          const RunLength& length) {
+  const double sustained = highest_clock_mhz(profile, chip, chip.power.cap_w);
+  if (sustained >= chip.clock.core_mhz) return chip.clock.core_mhz;
+  double clock = sustained;
+  if (!length.is_sustained()) {
+    const double peak_w = std::max(chip.power.peak_w, chip.power.cap_w);
+    const double burst = highest_clock_mhz(profile, chip, peak_w);
+    const double seconds = mean_seconds(profile, chip, length, burst, sustained);
+    const double memory = std::min(profile.memory_seconds, profile.seconds);
+    if (seconds > memory)
+      clock = profile.clock_mhz * (profile.seconds - memory) / (seconds - memory);
+    clock = std::clamp(clock, sustained, burst);
   }
-  return std::floor(low);
+  return std::floor(clock);
 }
 
 }  // namespace tessera

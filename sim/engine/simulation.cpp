@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <map>
 
@@ -44,24 +45,24 @@ Bound bound_of(const OpResult& op, const ChipConfig& chip, double clock_mhz) {
       ->first;
 }
 
-double energy_of(const KernelRecord& record, const OpRecord& op, const ChipConfig& chip,
-                 double clock_mhz) {
+double sent_bytes(const Section& section, std::size_t op, const ChipConfig& chip) {
+  return link_bytes(section, op, chip.collective.in_switch != 0);
+}
+
+Activity switching_of(const KernelRecord& record, const OpRecord& op, Operands operands) {
   Activity activity;
-  const auto flops = static_cast<double>(record.tensor_flops);
-  (op.format == Format::e4m3 || op.format == Format::e5m2 ? activity.fp8_flops
-   : op.format == Format::tf32                            ? activity.tf32_flops
-                                                          : activity.fp16_flops) = flops;
+  activity.operands = operands;
+  activity.add_tensor_flops(op.format, static_cast<double>(record.tensor_flops));
   activity.vector_flops = static_cast<double>(record.vector_flops);
   activity.scratchpad_bytes = static_cast<double>(record.operand_bytes);
   activity.l2_bytes = static_cast<double>(record.l2.read_bytes + record.l2.write_bytes);
   activity.hbm_bytes = static_cast<double>(record.l2.hbm_read_bytes + record.l2.hbm_write_bytes);
-  const double seconds = static_cast<double>(record.cycles.value) / (clock_mhz * 1e6);
-  return dynamic_energy_j(activity, chip.power, chip.clock, clock_mhz) +
-         chip.power.idle_w * seconds;
+  return activity;
 }
 
 void append_ops(RunResult& result, const Section& section, const SectionRecord& record,
-                std::int64_t repeat, const std::string& prefix, const ChipConfig& chip) {
+                std::int64_t repeat, const std::string& prefix, const ChipConfig& chip,
+                Operands operands) {
   const std::size_t first = result.ops.size();
   // A trace says how many FLOPs its operations need; no more are counted than its kernels execute.
   std::vector<std::int64_t> executed(section.ops.size());
@@ -84,7 +85,7 @@ void append_ops(RunResult& result, const Section& section, const SectionRecord& 
     r.tensor_flops = op.tensor_flops;
     r.vector_flops = op.vector_flops;
     r.flops = op.tensor_flops.value > 0 ? op.tensor_flops : op.vector_flops;
-    r.roofline_us = roofline(op, chip, result.clock_mhz, link_bytes(section, i)).us();
+    r.roofline_us = roofline(op, chip, result.clock_mhz, sent_bytes(section, i, chip)).us();
     result.ops.push_back(r);
   }
   for (std::size_t i = 0; i < record.kernels.size(); ++i) {
@@ -97,7 +98,11 @@ void append_ops(RunResult& result, const Section& section, const SectionRecord& 
     r.l2_hit += Bytes(k.l2.hit_bytes);
     r.scratchpad_bytes += Bytes(k.operand_bytes);
     for (std::size_t c = 0; c < cause_count; ++c) r.core_cycles[c] += k.core_cycles[c];
-    r.energy_j += energy_of(k, section.ops[static_cast<std::size_t>(k.op)], chip, result.clock_mhz);
+    const Activity activity =
+        switching_of(k, section.ops[static_cast<std::size_t>(k.op)], operands);
+    r.energy_j +=
+        dynamic_energy_j(activity, chip.power, chip.clock, result.clock_mhz) +
+        chip.power.idle_w * static_cast<double>(k.cycles.value) / (result.clock_mhz * 1e6);
   }
   for (std::size_t i = first; i < result.ops.size(); ++i) {
     result.ops[i].bound = bound_of(result.ops[i], chip, result.clock_mhz);
@@ -163,7 +168,7 @@ void check_totals(const RunResult& result) {
 double least_us(const Section& section, const ChipConfig& chip, double clock_mhz) {
   double sum = 0;
   for (std::size_t i = 0; i < section.ops.size(); ++i) {
-    sum += roofline(section.ops[i], chip, clock_mhz, link_bytes(section, i)).us();
+    sum += roofline(section.ops[i], chip, clock_mhz, sent_bytes(section, i, chip)).us();
   }
   if (sum > max_section_s * 1e6) {
     throw InputError("workload",
@@ -172,6 +177,86 @@ double least_us(const Section& section, const ChipConfig& chip, double clock_mhz
                      fmt::format("take smaller sizes: up to {} s are simulated", max_section_s));
   }
   return sum;
+}
+
+/// What to simulate: with reuse, sections that would run alike share a job.
+struct Jobs {
+  std::vector<SectionJob> jobs;
+  std::vector<std::vector<std::size_t>> jobs_of;  ///< of each section, one per copy to simulate
+  std::int64_t reused = 0;                        ///< sections that take another's result
+
+  Jobs(const Trace& trace, bool reuse) : jobs_of(trace.sections.size()) {
+    std::map<std::string, std::size_t> known;
+    for (std::size_t i = 0; i < trace.sections.size(); ++i) {
+      const Section& section = trace.sections[i];
+      if (reuse) {
+        const auto found = known.emplace(execution_digest(section), jobs.size());
+        if (found.second) jobs.push_back({&section, 0, {}});
+        jobs_of[i].push_back(found.first->second);
+        reused += section.repeat - (found.second ? 1 : 0);
+      } else {
+        for (std::int64_t copy = 0; copy < section.repeat; ++copy) {
+          jobs_of[i].push_back(jobs.size());
+          jobs.push_back({&section, 0, {}});
+        }
+      }
+    }
+  }
+};
+
+/// What the simulated sections did and took.
+PowerProfile simulated_profile(const Jobs& run, const Trace& trace, const ChipConfig& clocked,
+                               Operands operands) {
+  PowerProfile profile;
+  profile.clock_mhz = clocked.clock.core_mhz;
+  profile.activity.operands = operands;
+  for (std::size_t i = 0; i < trace.sections.size(); ++i) {
+    const Section& section = trace.sections[i];
+    // One job stands for all repetitions, or there is a job for each.
+    const double times = run.jobs_of[i].size() == 1 ? static_cast<double>(section.repeat) : 1.0;
+    for (const std::size_t job : run.jobs_of[i]) {
+      for (const KernelRecord& k : run.jobs[job].record.kernels) {
+        profile.activity.add(switching_of(k, section.ops[static_cast<std::size_t>(k.op)], operands),
+                             times);
+        profile.seconds += times * static_cast<double>(k.cycles.value) / (profile.clock_mhz * 1e6);
+      }
+    }
+  }
+  profile.memory_seconds = profile.activity.hbm_bytes / (clocked.hbm.bandwidth_gbps * 1e9);
+  return profile;
+}
+
+// The power controller moves the clock in steps of 15 MHz (nvidia-smi -q -d SUPPORTED_CLOCKS on
+// H100); up to two steps below what the simulated counts allow is close enough.
+constexpr double clock_step_mhz = 15;
+constexpr int most_attempts = 6;
+
+/// Simulates every job, at the locked clock or at one that the governor allows for what the
+/// simulation counts; leaves that clock in `clocked`.
+void run_at_governed_clock(Jobs& run, const Trace& trace, const ChipConfig& chip,
+                           ChipConfig& clocked, SimulationOptions options) {
+  const double boost = chip.clock.core_mhz;
+  double clock = options.clock_mhz;
+  if (clock <= 0) {
+    clock =
+        governed_clock_mhz(estimated_profile(trace, chip, options.operands), chip, options.length);
+  }
+  for (int attempt = 1;; ++attempt) {
+    clocked.clock.core_mhz = clock;
+    for (SectionJob& job : run.jobs) job.least_us = least_us(*job.section, clocked, clock);
+    run_sections(run.jobs, clocked, options);
+    options.beside = {};
+    if (options.clock_mhz > 0) return;
+    const PowerProfile profile = simulated_profile(run, trace, clocked, options.operands);
+    const double allowed = governed_clock_mhz(profile, chip, options.length);
+    const bool near = allowed < boost ? clock >= allowed - 2 * clock_step_mhz : clock == boost;
+    if (clock <= allowed && (near || attempt >= most_attempts)) return;
+    if (clock <= chip.clock.min_mhz && allowed <= clock) return;
+    // Below what is allowed, so that a power which rises a little with the new clock stays within.
+    const double below =
+        attempt < most_attempts / 2 ? clock_step_mhz / 2 : clock_step_mhz * attempt;
+    clock = allowed < boost ? std::max(chip.clock.min_mhz, std::floor(allowed - below)) : boost;
+  }
 }
 
 }  // namespace
@@ -199,33 +284,14 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
   result.workload = trace.workload;
   result.cores = chip.core.count;
   result.hbm_peak_gbps = chip.hbm.bandwidth_gbps;
-  result.clock_mhz = options.clock_mhz > 0 ? options.clock_mhz : sustained_clock_mhz(trace, chip);
+  Jobs run(trace, options.reuse);
+  result.reused_sections = run.reused;
+  result.simulated_sections = static_cast<std::int64_t>(run.jobs.size());
   ChipConfig clocked = chip;
-  clocked.clock.core_mhz = result.clock_mhz;
-
-  // One job per section to simulate; with reuse, sections that would run alike share one.
-  std::vector<SectionJob> jobs;
-  std::vector<std::vector<std::size_t>> jobs_of(trace.sections.size());
-  std::map<std::string, std::size_t> known;
-  for (std::size_t i = 0; i < trace.sections.size(); ++i) {
-    const Section& section = trace.sections[i];
-    if (options.reuse) {
-      const auto found = known.emplace(execution_digest(section), jobs.size());
-      if (found.second) {
-        jobs.push_back({&section, least_us(section, clocked, result.clock_mhz), {}});
-      }
-      jobs_of[i].push_back(found.first->second);
-      result.reused_sections += section.repeat - (found.second ? 1 : 0);
-    } else {
-      const double least = least_us(section, clocked, result.clock_mhz);
-      for (std::int64_t copy = 0; copy < section.repeat; ++copy) {
-        jobs_of[i].push_back(jobs.size());
-        jobs.push_back({&section, least, {}});
-      }
-    }
-  }
-  result.simulated_sections = static_cast<std::int64_t>(jobs.size());
-  run_sections(jobs, clocked, options);
+  run_at_governed_clock(run, trace, chip, clocked, options);
+  result.clock_mhz = clocked.clock.core_mhz;
+  const std::vector<SectionJob>& jobs = run.jobs;
+  const std::vector<std::vector<std::size_t>>& jobs_of = run.jobs_of;
 
   std::map<Format, double> flops_of_format;
   std::vector<SectionPlace> places;
@@ -237,7 +303,7 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
       const std::int64_t repeat = options.reuse ? section.repeat : 1;
       const std::string place = numbered ? fmt::format("{}[{}]", section.name, copy) : section.name;
       // Power keeps the boost clock as its reference, so the unclocked chip is passed.
-      append_ops(result, section, jobs[job].record, repeat, place + ".", chip);
+      append_ops(result, section, jobs[job].record, repeat, place + ".", chip, options.operands);
       places.push_back({i, job, repeat});
       if (options.activity_bins > 0) {
         result.activity.push_back(activity_of(section, jobs[job].record, repeat, place, first_op));
@@ -275,10 +341,15 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
         "{} of {} sections took the result of an identical one (--no-reuse simulates all)",
         result.reused_sections, result.reused_sections + result.simulated_sections));
   }
-  if (result.clock_mhz < chip.clock.core_mhz && options.clock_mhz <= 0) {
+  if (options.clock_mhz > 0 && result.power_w > chip.power.cap_w) {
     result.notes.push_back(
-        fmt::format("the {:.0f} W power cap holds the clock at {:.0f} MHz (boost: {:.0f})",
-                    chip.power.cap_w, result.clock_mhz, chip.clock.core_mhz));
+        fmt::format("at the locked clock the chip draws {:.0f} W, its cap is {:.0f} W",
+                    result.power_w, chip.power.cap_w));
+  } else if (result.clock_mhz < chip.clock.core_mhz && options.clock_mhz <= 0) {
+    result.notes.push_back(fmt::format(
+        "the {:.0f} W power cap holds the clock at {:.0f} MHz{} (boost: {:.0f})", chip.power.cap_w,
+        result.clock_mhz, options.length.is_sustained() ? "" : " on average over the burst",
+        chip.clock.core_mhz));
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

@@ -9,6 +9,7 @@
 
 #include "sim/chip/memory_model.h"
 #include "sim/config/chip_config.h"
+#include "sim/engine/governor.h"
 #include "sim/report/result.h"
 #include "sim/trace/trace.h"
 
@@ -37,8 +38,12 @@ struct SimulationOptions {
   /// Order in which the modules are built (a seed for a permutation; 0: by number). Results do
   /// not depend on it; the property tests prove that.
   std::uint64_t construction_seed = 0;
-  /// > 0: run at this clock instead of the one the power cap allows.
+  /// > 0: the clock is locked here, whatever the power.
   double clock_mhz = 0;
+  /// How long the workload is repeated: the governor lets a short burst run faster.
+  RunLength length;
+  /// What the operands hold, for their energy.
+  Operands operands = Operands::random;
   /// > 0: RunResult::activity is filled, with about this many stretches of time of all sections
   /// together, at most 256 and at least 8 of each.
   std::int64_t activity_bins = 0;

@@ -1,0 +1,78 @@
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "sim/report/figures.h"
+#include "tests/property/sound_run.h"
+
+using namespace tessera;
+using namespace tessera::test;
+
+namespace {
+
+RunResult run_for(const std::string& text, const ChipConfig& on, double repetitions,
+                  Operands operands = Operands::random) {
+  SimulationOptions options;
+  options.length.repetitions = repetitions;
+  options.operands = operands;
+  return simulate(op_trace(text, on), on, options);
+}
+
+const char* const heavy[] = {
+    "gemm m=4096 n=4096 k=4096 dtype=bf16",
+    "gemm m=4096 n=8192 k=4096 dtype=fp8",
+    "gemm m=512 n=8192 k=8192 dtype=bf16",
+    "attention batch=1 q_len=4096 kv_len=4096 heads=16 kv_heads=16 head_dim=128 causal=0",
+};
+
+}  // namespace
+
+TEST_CASE("a sustained run never draws more than the cap, and comes close where it must") {
+  for (const char* name : {"h100-sxm", "a100-sxm"}) {
+    const ChipConfig on = chip(name);
+    for (const char* text : heavy) {
+      if (on.tensor_core.fp8_flops_per_cycle == 0 &&
+          std::string(text).find("fp8") != std::string::npos)
+        continue;
+      INFO(name << " " << text);
+      const RunResult run = run_for(text, on, 0);
+      CHECK(run.power_w <= on.power.cap_w);
+      if (run.clock_mhz < on.clock.core_mhz) CHECK(run.power_w > 0.92 * on.power.cap_w);
+    }
+  }
+}
+
+TEST_CASE("bursts are no slower than sustained runs, and zeros no slower than random data") {
+  const ChipConfig on = chip("h100-sxm");
+  for (const char* text : heavy) {
+    INFO(text);
+    const RunResult sustained = run_for(text, on, 0), burst = run_for(text, on, 12),
+                    zeros = run_for(text, on, 0, Operands::zeros);
+    CHECK(burst.clock_mhz >= sustained.clock_mhz);
+    CHECK(figures(burst).time_us <= figures(sustained).time_us);
+    CHECK(figures(zeros).time_us <= figures(sustained).time_us);
+    CHECK(figures(zeros).energy_j < figures(sustained).energy_j);
+  }
+}
+
+TEST_CASE("a large bf16 GEMM has the clocks that H100s have, a small one the boost clock") {
+  const ChipConfig on = chip("h100-sxm");
+  const std::string large = "gemm m=8192 n=8192 k=8192 dtype=bf16";
+  const double sustained = run_for(large, on, 0).clock_mhz;
+  CHECK(sustained >= 1540);  // 1560-1600 MHz at 700 W, less two steps of 15
+  CHECK(sustained <= 1620);
+  const double burst = run_for(large, on, 3).clock_mhz;  // 4 ms
+  CHECK(burst >= 1620);  // 800-827 TFLOP/s at 0.9 of the peak are 1640-1700 MHz
+  CHECK(burst <= 1720);
+  CHECK(run_for("gemm m=64 n=256 k=512 dtype=bf16", on, 0).clock_mhz == on.clock.core_mhz);
+}
+
+TEST_CASE("a locked clock is obeyed, and the report says when the cap would not allow it") {
+  const ChipConfig on = chip("h100-sxm");
+  SimulationOptions options;
+  options.clock_mhz = on.clock.core_mhz;
+  const RunResult run = simulate(op_trace("gemm m=4096 n=4096 k=4096 dtype=bf16", on), on, options);
+  CHECK(run.clock_mhz == on.clock.core_mhz);
+  CHECK(run.power_w > on.power.cap_w);
+  REQUIRE_FALSE(run.notes.empty());
+  CHECK(run.notes.back().find("its cap is 700 W") != std::string::npos);
+}
