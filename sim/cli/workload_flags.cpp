@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <utility>
 
 #include "sim/base/error.h"
@@ -35,6 +36,17 @@ ChipConfig ChipFlags::load() const {
         "--chip", "missing",
         fmt::format("give a YAML file or one of {}", fmt::join(chip_names(chip_dirs()), ", ")));
   return load_chip(chip_, overrides_, chip_dirs());
+}
+
+ChipConfig ChipFlags::load_base() const { return load_chip(chip_, {}, chip_dirs()); }
+
+std::string ChipFlags::base_for(const std::string& folder) const {
+  const bool is_file = chip_.find('/') != std::string::npos ||
+                       std::filesystem::path(chip_).extension() == ".yaml" ||
+                       std::filesystem::path(chip_).extension() == ".yml";
+  if (!is_file) return chip_;
+  const std::string relative = std::filesystem::proximate(chip_, folder).string();
+  return relative.find('/') == std::string::npos ? "./" + relative : relative;
 }
 
 void WorkloadFlags::add_to(CLI::App& app) {

@@ -19,6 +19,10 @@ class ChipFlags {
   /// Throws InputError.
   ChipConfig load() const;
   bool is_given() const { return !chip_.empty() || !overrides_.empty(); }
+  /// The chip before --set. Throws InputError.
+  ChipConfig load_base() const;
+  /// How a chip file in `folder` names this one as its base: a name as it is, a file relative.
+  std::string base_for(const std::string& folder) const;
 
  private:
   std::string chip_;
