@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tests/hardware/measurement.h"
+
+namespace hardware {
+
+inline void check(cudaError_t status, const char* what) {
+  if (status != cudaSuccess)
+    throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
+}
+#define HARDWARE_CHECK(call) ::hardware::check((call), #call)
+
+/// Device memory, freed at the end of its scope.
+class Buffer {
+ public:
+  explicit Buffer(std::size_t bytes) : bytes_(bytes) { HARDWARE_CHECK(cudaMalloc(&data_, bytes)); }
+  ~Buffer() { cudaFree(data_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  Buffer(Buffer&& other) noexcept : data_(other.data_), bytes_(other.bytes_) {
+    other.data_ = nullptr;
+  }
+  Buffer& operator=(Buffer&&) = delete;
+  void* get() const { return data_; }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+enum class Content { random, zeros };
+enum class Type { bf16, fp16, fp32, e4m3 };
+std::size_t size_of(Type type);
+Type type_of(const std::string& dtype);
+
+/// Fills with numbers of mean 0 and standard deviation 1, the same for the same seed, or zeros.
+void fill(const Buffer& buffer, Type type, Content content, std::uint32_t seed);
+
+/// Launches number `turn` of a rotation on `stream`.
+using Launch = std::function<void(int turn, cudaStream_t stream)>;
+
+/// Microseconds a launch takes, back to back in a CUDA graph: `copies` launches in a fixed order,
+/// repeated until a replay takes about 5 ms, and the graph replayed for warm-up and then for the
+/// samples.
+Samples time_in_graph(const Launch& launch, int copies, int samples);
+
+struct Device {
+  cudaDeviceProp properties{};
+  std::string name;
+  std::size_t l2_bytes = 0;
+  int cores = 0;
+  double clock_khz = 0;  ///< highest clock of the cores
+};
+Device this_device();
+
+/// Sampling stops when the time given to the program is over.
+bool time_is_over();
+
+// What is measured; each in a file of its own.
+
+/// A row for gemm, softmax, ... ; false where this program has no kernel for the operation.
+bool measure_gemm(const Operation& operation, const Device& device, std::vector<Row>& rows);
+bool measure_rowwise(const Operation& operation, const Device& device, std::vector<Row>& rows);
+void measure_memory(const Device& device, std::vector<Fact>& facts);
+void measure_launches(const Device& device, std::vector<Fact>& facts);
+void measure_power(const Device& device, std::vector<Fact>& facts);
+
+/// What tensor cores make of random rows, as `tessera mma --check` reads them: by file name, e.g.
+/// "mma.e4m3.f32.rows". Nothing on GPUs other than compute capability 9.0.
+std::vector<std::pair<std::string, std::string>> tensor_core_rows(const Device& device);
+
+/// A repeatable GEMM for the power measurement: 8192-cubed bf16.
+Launch large_gemm(Content content, std::vector<Buffer>& buffers);
+
+}  // namespace hardware

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <istream>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hardware {
+
+// What the collection program does without a GPU: its plan, its statistics and its files.
+
+/// One operation to measure, as in `tessera run --op`: "gemm m=4096 n=4096 k=4096 dtype=bf16".
+struct Operation {
+  std::string op;
+  std::map<std::string, std::string> fields;
+
+  /// Throws std::runtime_error where the field is missing or not a positive whole number.
+  long long size(const std::string& field) const;
+  std::string text() const;
+};
+
+/// The operations of a plan: one a line; `#` begins a comment. Throws std::runtime_error with the
+/// line's number: no operation, a field without '=' or twice, a column no measured table has.
+std::vector<Operation> read_plan(std::istream& plan);
+
+/// Of repeated samples of one time.
+struct Samples {
+  double median = 0, p10 = 0, p90 = 0;
+  std::size_t count = 0;
+};
+/// Nearest rank; the median of an even number is the mean of the middle two. Throws
+/// std::runtime_error without samples.
+Samples summary(std::vector<double> samples);
+
+/// A measured operation.
+struct Row {
+  Operation operation;
+  Samples us;
+  std::string how;  ///< for the column source
+};
+/// The table `tessera validate` reads, every column of it, header included.
+std::string measured_csv(const std::vector<Row>& rows, const std::string& gpu);
+
+/// A number that is no operation's time: a bandwidth, a latency, a clock.
+struct Fact {
+  std::string quantity, conditions;
+  double value = 0;
+  std::string unit;
+};
+std::string facts_csv(const std::vector<Fact>& facts);
+
+/// "h100-80gb-hbm3" of "NVIDIA H100 80GB HBM3": the stem of the files' names.
+std::string file_stem(const std::string& gpu);
+
+/// Copies of a buffer that a rotation needs so that each is cold when its turn comes round: so many
+/// that the others fill the L2 three times over, at least 2 and at most `most`.
+int rotated_copies(std::size_t bytes, std::size_t l2_bytes, int most);
+
+}  // namespace hardware
