@@ -335,6 +335,10 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
     inputs += name(options.memory);
     result.notes.push_back(fmt::format("the memory is the {} model", name(options.memory)));
   }
+  if (options.operands == Operands::zeros) {
+    inputs += "zeros";
+    result.notes.push_back("operands are zeros, which take less energy");
+  }
   result.digest = content_digest(inputs);
   if (result.reused_sections > 0) {
     result.notes.push_back(fmt::format(
