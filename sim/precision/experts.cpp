@@ -178,8 +178,8 @@ ExpertsResult mix_experts(const Op& op, const ExpertsInput& input, const OpArith
     result.out.clusters = z.clusters;  // the same columns of every expert
     for (std::int64_t i = 0; i < some; ++i) {
       const std::int64_t t = expert_rows[static_cast<std::size_t>(i)];
-      const auto gate = [&](const Route& route) {
-        const auto found = route.find(expert);
+      const auto gate = [&, of = expert](const Route& route) {
+        const auto found = route.find(of);
         return found == route.end() ? 0.0F : found->second;
       };
       const float exact_gate = gate(exact[static_cast<std::size_t>(t)]);

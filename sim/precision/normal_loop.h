@@ -15,7 +15,6 @@ namespace tessera::normal_kernels {
 namespace {
 
 typedef std::uint64_t Longs __attribute__((vector_size(64)));
-typedef std::int64_t Order __attribute__((vector_size(64)));
 typedef std::uint32_t Words __attribute__((vector_size(64)));
 typedef std::int32_t Integers __attribute__((vector_size(64)));
 typedef float Reals __attribute__((vector_size(64)));
@@ -92,10 +91,8 @@ TESSERA_TARGET void run(std::uint64_t seed, std::uint64_t stream, std::uint64_t 
     const Longs second_pair = (Longs)(radius * (Reals)sine);
 
     // A block's numbers side by side.
-    const Order head_order = {0, 8, 1, 9, 2, 10, 3, 11};
-    const Order tail_order = {4, 12, 5, 13, 6, 14, 7, 15};
-    const Longs head = __builtin_shuffle(first_pair, second_pair, head_order);
-    const Longs tail = __builtin_shuffle(first_pair, second_pair, tail_order);
+    const Longs head = __builtin_shufflevector(first_pair, second_pair, 0, 8, 1, 9, 2, 10, 3, 11);
+    const Longs tail = __builtin_shufflevector(first_pair, second_pair, 4, 12, 5, 13, 6, 14, 7, 15);
     std::memcpy(values + group * 4 * blocks, &head, sizeof head);
     std::memcpy(values + group * 4 * blocks + 2 * blocks, &tail, sizeof tail);
   }
