@@ -6,17 +6,40 @@
 namespace tessera {
 namespace {
 
+/// Of a message's part: what a file may hold is too much for a person, and for a terminal.
+constexpr std::size_t max_part_bytes = 2000;
+
+/// `text` as a terminal may see it: control characters of the user's files escaped (lines stay),
+/// the middle of overlong text left out.
+std::string shown(const std::string& text) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string clean;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (i == max_part_bytes / 2 && text.size() > max_part_bytes) {
+      clean += " ... ";
+      i = text.size() - max_part_bytes / 2;
+    }
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if ((byte < 0x20 && byte != '\n') || byte == 0x7f) {
+      clean += {'\\', 'x', digits[byte >> 4], digits[byte & 0xf]};
+    } else {
+      clean += text[i];
+    }
+  }
+  return clean;
+}
+
 std::string message(const SourceLocation& where, const std::string& key, const std::string& wrong,
                     const std::string& right) {
   std::string text;
   if (!where.file.empty()) {
-    text += where.file + ":";
+    text += shown(where.file) + ":";
     if (where.line > 0) text += std::to_string(where.line) + ":";
     text += " ";
   }
-  if (!key.empty()) text += key + ": ";
-  text += wrong;
-  if (!right.empty()) text += "; " + right;
+  if (!key.empty()) text += shown(key) + ": ";
+  text += shown(wrong);
+  if (!right.empty()) text += "; " + shown(right);
   return text;
 }
 
@@ -48,6 +71,10 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
   std::string best;
   std::size_t best_distance = word.size() / 2 + 1;
   for (const std::string& candidate : candidates) {
+    // Their lengths' difference is the least it can be, and overlong words cost time.
+    const std::size_t least =
+        std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size());
+    if (least >= best_distance) continue;
     const std::size_t distance = edit_distance(word, candidate);
     if (distance < best_distance) {
       best_distance = distance;

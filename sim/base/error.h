@@ -13,7 +13,7 @@ struct SourceLocation {
 };
 
 /// The user's input is wrong (exit status 2). what() reads
-/// `file:line: key: what is wrong; what would be right`.
+/// `file:line: key: what is wrong; what would be right`, in plain text of bounded length.
 class InputError : public std::runtime_error {
  public:
   InputError(const SourceLocation& where, const std::string& key, const std::string& wrong,

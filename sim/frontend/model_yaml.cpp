@@ -1,7 +1,6 @@
 #include "sim/frontend/model_yaml.h"
 
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <charconv>
@@ -9,11 +8,10 @@
 #include <map>
 #include <optional>
 
+#include "sim/config/yaml_tree.h"
+
 namespace tessera {
 namespace {
-
-/// Beyond this a description is not one: ours have some thirty lines.
-constexpr std::size_t max_yaml_bytes = std::size_t{1} << 20;
 
 const std::vector<std::pair<std::string, std::int64_t ModelConfig::*>>& sizes() {
   static const std::vector<std::pair<std::string, std::int64_t ModelConfig::*>> members = {
@@ -65,41 +63,17 @@ const std::vector<std::string>& required_keys() {
 class Description : public KeyNames {
  public:
   Description(const std::string& text, std::string file) : file_(std::move(file)) {
-    if (text.size() > max_yaml_bytes) {
-      fail(0, "", fmt::format("{} bytes are too long for a model description", text.size()),
-           "give a file under 1 MiB");
-    }
-    YAML::Node root;
-    try {
-      const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-      if (documents.size() > 1) {
-        fail(documents[1].Mark().line + 1, "", "a second document",
-             "a model description is one document");
-      }
-      if (!documents.empty()) root = documents.front();
-    } catch (const YAML::Exception& error) {
-      fail(error.mark.is_null() ? 0 : error.mark.line + 1, "", "not YAML: " + error.msg,
-           "see models/README.md for the format");
-    }
-    if (!root.IsMap()) {
-      fail(1, "", "not a model description", "give keys and values as models/README.md shows");
-    }
-    for (const auto& entry : root) {
-      const int line = entry.first.Mark().line + 1;
-      if (!entry.first.IsScalar()) fail(line, "", "a key must be a word", "write key: value");
-      const std::string key = entry.first.Scalar();
+    YamlNode root = parse_yaml_tree(text, file_, {"a model description", "models/README.md"});
+    for (YamlNode& entry : root.items) {
       const auto& known = model_yaml_keys();
-      if (std::find(known.begin(), known.end(), key) == known.end()) {
-        const std::string close = nearest(key, known);
-        fail(line, key, "unknown key",
+      if (std::find(known.begin(), known.end(), entry.key) == known.end()) {
+        const std::string close = nearest(entry.key, known);
+        fail(entry.key_line, entry.key, "unknown key",
              close.empty() ? "see models/README.md for the keys"
                            : fmt::format("did you mean '{}'?", close));
       }
-      const auto [place, fresh] = entries_.emplace(key, Entry{line, entry.second});
-      if (!fresh) {
-        fail(line, key, fmt::format("repeated; first on line {}", place->second.line),
-             "give each key once");
-      }
+      const std::string key = entry.key;
+      entries_.emplace(key, std::move(entry));
     }
     std::vector<std::string> missing;
     for (const std::string& key : required_keys()) {
@@ -123,8 +97,9 @@ class Description : public KeyNames {
   std::optional<std::string> word(const std::string& key) const {
     const auto found = entries_.find(key);
     if (found == entries_.end()) return std::nullopt;
-    if (!found->second.node.IsScalar()) fail(key, "not a single value", "write key: value");
-    return found->second.node.Scalar();
+    if (found->second.kind != YamlNode::Kind::scalar)
+      fail(key, "not a single value", "write key: value");
+    return found->second.text;
   }
 
   std::int64_t number(const std::string& key, const std::string& text) const {
@@ -170,11 +145,12 @@ class Description : public KeyNames {
       windowed[static_cast<std::size_t>(layer)] = true;
       return layer;
     };
-    const YAML::Node& node = found->second.node;
-    if (node.IsSequence()) {
-      for (const auto& item : node) {
-        if (!item.IsScalar()) fail(key, "not a list of layers", "write [0, 2, 4]");
-        set(item.Scalar());
+    const YamlNode& node = found->second;
+    if (node.kind == YamlNode::Kind::list) {
+      for (const YamlNode& item : node.items) {
+        if (item.kind != YamlNode::Kind::scalar)
+          fail(key, "not a list of layers", "write [0, 2, 4]");
+        set(item.text);
       }
       return windowed;
     }
@@ -195,18 +171,13 @@ class Description : public KeyNames {
   SourceLocation where(const std::string& member) const override { return {file_, line(member)}; }
 
  private:
-  struct Entry {
-    int line;
-    YAML::Node node;
-  };
-
   int line(const std::string& key) const {
     const auto found = entries_.find(key);
-    return found == entries_.end() ? 0 : found->second.line;
+    return found == entries_.end() ? 0 : found->second.key_line;
   }
 
   std::string file_;
-  std::map<std::string, Entry> entries_;
+  std::map<std::string, YamlNode> entries_;
 };
 
 }  // namespace

@@ -17,6 +17,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::uint64_t max_header_bytes = 100'000'000;
+constexpr int max_depth = 3;                   // the elements of a tensor's shape
+constexpr std::size_t max_list_elements = 64;  // a shape has at most 8; others have fewer
 
 const std::map<std::string, ElementType>& element_types() {
   static const std::map<std::string, ElementType> types = {
@@ -91,15 +93,39 @@ class Header {
   }
 
   Json parse() const {
-    // Duplicate keys, which a JSON object forgets.
-    std::vector<std::set<std::string>> keys;
+    // Duplicate keys, which a JSON object forgets; and what is no header must not take memory
+    // first, as deep nesting and long lists do.
+    struct Open {
+      bool is_list = false;
+      std::size_t elements = 0;
+      std::set<std::string> keys;
+    };
+    std::vector<Open> open;
     std::string duplicate;
-    const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
-      if (event == Json::parse_event_t::object_start) keys.emplace_back();
-      if (event == Json::parse_event_t::object_end) keys.pop_back();
-      if (event == Json::parse_event_t::key &&
-          !keys.back().insert(parsed.get<std::string>()).second)
-        duplicate = parsed.get<std::string>();
+    const auto count_element = [&] {
+      if (!open.empty() && open.back().is_list && ++open.back().elements > max_list_elements)
+        fail("header", "holds a long list", "a shape has a few dimensions");
+    };
+    const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
+      if (depth > max_depth) fail("header", "nests too deep", "it maps names to tensors");
+      switch (event) {
+        case Json::parse_event_t::object_start:
+        case Json::parse_event_t::array_start:
+          count_element();
+          open.push_back({event == Json::parse_event_t::array_start, 0, {}});
+          break;
+        case Json::parse_event_t::object_end:
+        case Json::parse_event_t::array_end:
+          open.pop_back();
+          break;
+        case Json::parse_event_t::key:
+          if (!open.back().keys.insert(parsed.get<std::string>()).second)
+            duplicate = parsed.get<std::string>();
+          break;
+        case Json::parse_event_t::value:
+          count_element();
+          break;
+      }
       return true;
     };
     Json json;

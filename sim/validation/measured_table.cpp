@@ -15,7 +15,9 @@
 namespace tessera {
 namespace {
 
-constexpr std::size_t max_file_bytes = 256U << 20;
+constexpr std::size_t max_file_bytes = 64U << 20;
+constexpr std::size_t max_rows = 200'000;
+constexpr std::size_t max_columns = 100;  // of a record, before its header is known to be right
 
 /// Every field an operation may have: the columns a table may hold beside op, measured_us, source.
 std::vector<std::string> field_names() {
@@ -38,7 +40,7 @@ std::string content_of(const std::string& path) {
   while (file.read(buffer, sizeof buffer) || file.gcount() > 0) {
     content.append(buffer, static_cast<std::size_t>(file.gcount()));
     if (content.size() > max_file_bytes)
-      throw InputError({path, 0}, "", "is larger than 256 MiB", "split the table");
+      throw InputError({path, 0}, "", "is larger than 64 MiB", "split the table");
   }
   if (file.bad() || content.empty())
     throw InputError({path, 0}, "", content.empty() ? "is empty" : "cannot be read to its end",
@@ -80,6 +82,12 @@ std::vector<Record> records_of(const std::string& path, const std::string& conte
   };
   for (const char c : content) {
     if (csv_parse(&parser, &c, 1, cell, end_of_record, &reader) != 1) refuse();
+    if (reader.cells.size() > max_columns)
+      throw InputError({path, reader.line}, "", fmt::format("has more than {} fields", max_columns),
+                       "columns are op, the operation's fields, measured_us and source");
+    if (reader.records.size() > max_rows)
+      throw InputError({path, reader.line}, "", fmt::format("has more than {} rows", max_rows),
+                       "split the table");
     if (c != '\n') continue;
     ++reader.line;
     if (reader.cells.empty()) reader.record_line = reader.line;

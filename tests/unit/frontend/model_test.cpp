@@ -133,8 +133,12 @@ TEST_CASE("text that is no model description is refused, whatever it is") {
   CHECK_THAT(complaint("- 1\n- 2\n"), Contains("not a model description"));
   CHECK_THAT(complaint("family: [llama\n"), StartsWith("m.yaml:") && Contains("not YAML"));
   CHECK_THAT(complaint("? [a, b]\n: c\n"), Contains("a key must be a word"));
-  CHECK_THAT(complaint(std::string(100'000, '[')), Contains("not YAML"));
+  CHECK_THAT(complaint(std::string(100'000, '[')), Contains("brackets nested"));
   CHECK_THAT(complaint(std::string(2'000'000, 'a')), Contains("too long"));
+  CHECK_THAT(complaint(tiny + "source: 'an open quote\ngated: false\n"),
+             Contains("a quote without"));
+  CHECK_THAT(complaint("family: &a [*a]\n"), Contains("anchors and aliases"));
+  CHECK_THAT(complaint(","), StartsWith("m.yaml:1: "));
 }
 
 TEST_CASE("any truncation or single wrong byte of a description is accepted or refused") {

@@ -95,7 +95,11 @@ TEST_CASE("a safetensors file whose header lies is refused with the reason") {
   refused(little_endian(3, 8) + "{}", "a header of 3 bytes in a file of 10");
   refused(safetensors("", ""), "is not JSON");
   refused(safetensors("[]", ""), "no JSON object");
-  refused(safetensors(std::string(100000, '['), ""), "is not JSON");
+  refused(safetensors(std::string(100000, '['), ""), "nests too deep");
+  refused(safetensors(R"({"a":{"dtype":"F32","shape":[)" + std::string(200, '1'), ""), "not JSON");
+  std::string ones = "1";
+  for (int i = 0; i < 64; ++i) ones += ",1";
+  refused(safetensors(R"({"a":{"dtype":"F32","shape":[)" + ones, ""), "holds a long list");
   refused(safetensors("{\"a\":" + good + ",\"a\":" + good + "}", data), "'a' stands twice");
   refused(safetensors(one(good), data.substr(1)), "[0, 8) in 7 bytes of data");
   refused(safetensors(one(good), data + "x"), "1 bytes behind the last tensor");
