@@ -8,6 +8,12 @@ if(TESSERA_SANITIZE)
                          -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   target_link_options(tessera_flags INTERFACE -fsanitize=address,undefined)
 endif()
+if(TESSERA_FUZZ)
+  target_compile_options(tessera_flags INTERFACE
+                         -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+                         -fno-omit-frame-pointer)
+  target_link_options(tessera_flags INTERFACE -fsanitize=address,undefined)
+endif()
 if(TESSERA_COVERAGE)
   target_compile_options(tessera_flags INTERFACE --coverage)
   target_link_options(tessera_flags INTERFACE --coverage)

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,16 @@
 namespace tessera::test {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+void bound(__rlimit_resource resource, std::int64_t most) {
+  const auto value = static_cast<rlim_t>(most);
+  const rlimit limit{value, value};
+  if (most > 0) setrlimit(resource, &limit);
+}
+
+}  // namespace
 
 ScratchFolder::ScratchFolder() {
   std::string name = (fs::temp_directory_path() / "tessera-test-XXXXXX").string();
@@ -74,6 +85,12 @@ Program::Program(const std::vector<std::string>& arguments, const ProgramOptions
     setenv("COLUMNS", "100", 1);
     unsetenv("NO_COLOR");
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, SIG_DFL);
+    bound(RLIMIT_CPU, options.cpu_seconds);
+#if !defined(__SANITIZE_ADDRESS__)
+    bound(RLIMIT_AS, options.memory_bytes);
+#endif
+    if (options.file_bytes > 0) std::signal(SIGXFSZ, SIG_IGN);  // write() says EFBIG instead
+    bound(RLIMIT_FSIZE, options.file_bytes);
     execv(TESSERA_BINARY, argv.data());
     _exit(127);
   }

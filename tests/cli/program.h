@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -37,6 +38,13 @@ struct ProgramOptions {
   std::string standard_output;               ///< a file to write to instead of being captured
   std::string standard_input = "/dev/null";  ///< a file to read
   bool error_terminal = false;               ///< standard error is a terminal (captured as well)
+  /// Of the processor's time and of memory, enough for any input that is refused; beyond, the
+  /// program ends. 0: as much as there is. (AddressSanitizer reserves more memory than there is:
+  /// its builds have no bound.)
+  int cpu_seconds = 0;
+  std::int64_t memory_bytes = 0;
+  /// > 0: files stop growing there, as on a full disk.
+  std::int64_t file_bytes = 0;
 };
 
 /// A running tessera without a terminal, by default with the source tree's chips and models.
