@@ -4,7 +4,7 @@
 include(CMakePackageConfigHelpers)
 
 set(tessera_libraries base datapath config trace frontend chip report precision engine
-    validation sweep)
+    validation regression sweep)
 list(TRANSFORM tessera_libraries PREPEND tessera_ OUTPUT_VARIABLE tessera_targets)
 
 install(TARGETS tessera RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)

@@ -34,9 +34,10 @@ int run_program(int argc, char** argv) {
   program.set_version_flag("--version", fmt::format("tessera {}", version));
   program.require_subcommand(1);
   const std::vector<Verb> verbs = {
-      add_run(program),   add_lower(program),   add_replay(program),    add_trace(program),
-      add_sweep(program), add_report(program),  add_validate(program),  add_calibrate(program),
-      add_mma(program),   add_vectors(program), add_precision(program), add_list(program)};
+      add_run(program),     add_lower(program),  add_replay(program),   add_trace(program),
+      add_sweep(program),   add_report(program), add_validate(program), add_calibrate(program),
+      add_regress(program), add_mma(program),    add_vectors(program),  add_precision(program),
+      add_list(program)};
 
   // Set now, as verbs take over what their parent has when they are added.
   program.footer(R"(Example:

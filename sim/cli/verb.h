@@ -29,6 +29,7 @@ Verb add_trace(CLI::App& program);
 Verb add_mma(CLI::App& program);
 Verb add_validate(CLI::App& program);
 Verb add_calibrate(CLI::App& program);
+Verb add_regress(CLI::App& program);
 Verb add_precision(CLI::App& program);
 Verb add_vectors(CLI::App& program);
 Verb add_sweep(CLI::App& program);

@@ -163,3 +163,119 @@ TEST_CASE("a page is written whole, or refused with the reason where the build h
   CHECK(contains(folder.read("run.html"), "\"kind\":\"run\""));
   CHECK(contains(outcome.out, "cycles"));
 }
+
+namespace {
+
+/// The outputs of the verbs beside `run`, each with what makes it: `in` stands for a small input
+/// file that a test provides, `out` for the output.
+struct Writer {
+  const char* input;  ///< the name of the input file
+  std::vector<std::string> arguments;
+};
+const Writer writers[] = {
+    {"chip.yaml", {"lower", "--chip", "in", "--op", gemm, "-o", "out"}},
+    {"in.trace", {"replay", "--chip", "toy", "in", "--csv", "out"}},
+    {"in.trace", {"trace", "pack", "in", "out"}},
+    {"in.trace", {"trace", "dump", "in", "out"}},
+    {"in.trace", {"trace", "check", "in", "--json", "out"}},
+    {"rows.csv", {"validate", "--chip", "toy", "--measured", "in", "--per-row", "out"}},
+    {"rows.csv", {"validate", "--chip", "toy", "--measured", "in", "--svg", "out"}},
+};
+
+std::vector<std::string> command(const Writer& writer, const std::string& in,
+                                 const std::string& out) {
+  std::vector<std::string> arguments = writer.arguments;
+  for (std::string& argument : arguments) {
+    if (argument == "in") argument = in;
+    if (argument == "out") argument = out;
+  }
+  return arguments;
+}
+
+/// The inputs that writers read.
+void write_inputs(const ScratchFolder& folder) {
+  folder.write("chip.yaml", "base: toy\n");
+  REQUIRE(run({"lower", "--chip", "toy", "--op", gemm, "-o", folder / "in.trace"}).status == 0);
+  folder.write("rows.csv", "op,rows,cols,dtype,measured_us\nadd,64,64,bf16,5\n");
+}
+
+}  // namespace
+
+TEST_CASE("no verb writes into a folder that is missing or read-only") {
+  const ScratchFolder inputs;
+  write_inputs(inputs);
+  for (const Writer& writer : writers) {
+    for (const std::string& out :
+         {inputs / "none/out", std::string("/sys/tessera-out"), inputs.path().string()}) {
+      const Outcome outcome = run(command(writer, inputs / writer.input, out));
+      INFO(writer.arguments[0] << " " << out << "\n" << outcome.err);
+      CHECK(outcome.status == 2);
+      CHECK(contains(outcome.err, "cannot write '" + out + "'"));
+      CHECK(outcome.out.empty());
+      CHECK(inputs.names().size() == 3);
+    }
+  }
+}
+
+TEST_CASE("a disk that fills up leaves the older file and nothing half-written") {
+  const ScratchFolder inputs;
+  write_inputs(inputs);
+  for (const Writer& writer : writers) {
+    const ScratchFolder folder;
+    const std::string out = folder.write("out", "older");
+    ProgramOptions options;
+    options.file_bytes = 16;
+    const Outcome outcome = Program(command(writer, inputs / writer.input, out), options).finish();
+    INFO(writer.arguments[0] << "\n" << outcome.err);
+    CHECK(outcome.status == 2);
+    CHECK(contains(outcome.err, "cannot write '" + out + "'"));
+    CHECK(folder.names() == std::vector<std::string>{"out"});
+    CHECK(folder.read("out") == "older");
+  }
+}
+
+TEST_CASE("a verb that is stopped leaves the older file and nothing half-written") {
+  for (const Writer& writer : writers) {
+    const ScratchFolder folder;
+    const std::string fifo = folder / writer.input, out = folder.write("out", "older");
+    REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+    Program program(command(writer, fifo, out));
+    // Opening the pipe waits for the program to read from it: by then its output is open.
+    const int feed = open(fifo.c_str(), O_WRONLY);
+    REQUIRE(feed >= 0);
+    program.send(SIGTERM);
+    const Outcome outcome = program.finish();
+    close(feed);
+    INFO(writer.arguments[0]);
+    CHECK(outcome.status == 128 + SIGTERM);
+    CHECK(folder.read("out") == "older");
+    CHECK(folder.names().size() == 2);
+  }
+}
+
+TEST_CASE("a baseline that cannot be written stays as it was") {
+  const ScratchFolder folder;
+  REQUIRE(run({"lower", "--chip", "toy", "--op", gemm, "-o", folder / "a.trace"}).status == 0);
+  const std::string older = R"({"schema": "tessera-regression/1", "traces": {}})";
+  folder.write("baseline.json", older);
+  ProgramOptions options;
+  options.file_bytes = 64;
+  const Outcome full = Program({"regress", folder.path().string(), "--update"}, options).finish();
+  INFO(full.err);
+  CHECK(full.status == 2);
+  CHECK(contains(full.err, "--update: cannot write"));
+  CHECK(folder.read("baseline.json") == older);
+  CHECK(folder.names() == std::vector<std::string>{"a.trace", "baseline.json"});
+
+  const std::string fifo = folder / "b.trace";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  Program program({"regress", folder.path().string(), "--update"});
+  const int feed = open(fifo.c_str(), O_WRONLY);
+  REQUIRE(feed >= 0);
+  program.send(SIGTERM);
+  const Outcome stopped = program.finish();
+  close(feed);
+  CHECK(stopped.status == 128 + SIGTERM);
+  CHECK(folder.read("baseline.json") == older);
+  CHECK(folder.names() == std::vector<std::string>{"a.trace", "b.trace", "baseline.json"});
+}

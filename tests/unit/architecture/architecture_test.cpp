@@ -28,11 +28,12 @@ const std::map<std::string, std::set<std::string>> allowed = {
     {"precision", {"base", "datapath", "config", "trace", "frontend", "report"}},
     {"engine", {"base", "datapath", "config", "trace", "frontend", "chip", "report"}},
     {"validation", {"base", "datapath", "config", "trace", "frontend", "report", "engine"}},
+    {"regression", {"base", "config", "trace", "frontend", "report", "engine"}},
     {"sweep",
      {"base", "datapath", "config", "trace", "frontend", "report", "precision", "engine"}},
     {"cli",
      {"base", "datapath", "config", "trace", "frontend", "chip", "report", "precision", "engine",
-      "validation", "sweep"}},
+      "validation", "regression", "sweep"}},
 };
 
 const std::set<std::string> may_use_systemc = {"chip", "engine"};
