@@ -122,8 +122,7 @@ class TreeReader : public YAML::EventHandler {
       const auto [first, is_new] = level.keys.emplace(value, mark.line + 1);
       if (!is_new)
         throw InputError({file_, mark.line + 1}, value,
-                         fmt::format("repeated; first on line {}", first->second),
-                         "give each key once");
+                         fmt::format("given twice, first in line {}", first->second), "keep one");
       level.has_key = true;
       level.key = value;
       level.key_line = mark.line + 1;

@@ -10,8 +10,8 @@
 #include <map>
 
 #include "sim/config/suggestion.h"
+#include "sim/config/yaml_tree.h"
 #include "sim/sweep/metric.h"
-#include "sim/sweep/yaml_tree.h"
 
 namespace tessera {
 namespace {
@@ -480,7 +480,7 @@ SweepFile parse_sweep(const std::string& text, const std::string& path) {
   SweepFile sweep;
   sweep.path = path;
   sweep.text = text;
-  const YamlNode root = parse_yaml_tree(text, path);
+  const YamlNode root = parse_yaml_tree(text, path, {"a sweep file", "docs/sweeps.md"});
   Reader(sweep, root).read();
   return sweep;
 }

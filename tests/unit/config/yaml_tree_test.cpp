@@ -48,8 +48,8 @@ TEST_CASE("what is no plain tree is refused with its line") {
   CHECK_THAT(complaint("# nothing\n"), Contains("the file is empty"));
   CHECK_THAT(complaint("word"), Contains("a.yaml:1: not a test file; write"));
   CHECK_THAT(complaint("[a]"), Contains("a.yaml:1: not a test file"));
-  CHECK_THAT(complaint("a: 1\nb: 2\na: 3\n"), Contains("a.yaml:3: a: repeated; first on line 1"));
-  CHECK_THAT(complaint("a: {b: 1, b: 2}\n"), Contains("a.yaml:1: b: repeated"));
+  CHECK_THAT(complaint("a: 1\nb: 2\na: 3\n"), Contains("a.yaml:3: a: given twice, first in line 1"));
+  CHECK_THAT(complaint("a: {b: 1, b: 2}\n"), Contains("a.yaml:1: b: given twice"));
   CHECK_THAT(complaint("a: 1\n---\nb: 2\n"), Contains("a.yaml:2: a second document"));
   CHECK_THAT(complaint("a: &x 1\nb: *x\n"), Contains("a.yaml:1: YAML anchors"));
   CHECK_THAT(complaint("a: &x [*x]\n"), Contains("YAML anchors"));

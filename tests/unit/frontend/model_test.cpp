@@ -99,7 +99,7 @@ TEST_CASE("a wrong key, value or line of a model description is named") {
   CHECK_THAT(complaint(tiny + "kv_head: 2\n"),
              Contains("m.yaml:8: kv_head: unknown key; did you mean 'kv_heads'?"));
   CHECK_THAT(complaint(tiny + "heads: 4\n"),
-             Contains("m.yaml:8: heads: repeated; first on line 4"));
+             Contains("m.yaml:8: heads: given twice, first in line 4"));
   CHECK_THAT(complaint("family: llama\nlayers: 2\n"),
              Contains("missing: hidden, heads, inter, vocab, max_positions"));
   CHECK_THAT(complaint(replaced(tiny, "llama", "lama")), Contains("did you mean 'llama'?"));
