@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "sim/report/figures.h"
+#include "sim/report/json.h"
 
 namespace tessera {
 std::string csv_field(const std::string& text) {
@@ -16,30 +16,49 @@ std::string csv_field(const std::string& text) {
 }
 
 std::string to_csv(const RunResult& run) {
-  std::string csv =
-      "chip,workload,name,op,precision,repeat,cycles,time_us,time_fraction,flops,tflops,"
-      "hbm_read_bytes,hbm_write_bytes,hbm_gbps,l2_hit_rate,bound,roofline_us,roofline_fraction,"
-      "energy_j,error_quantisation,error_accumulation,error_total,error_propagated,error_sampled";
+  return report_csv(to_json(run, SimulatorPart::leave_out));
+}
+
+std::string report_csv(const nlohmann::ordered_json& report) {
+  constexpr const char* columns[] = {"name",
+                                     "op",
+                                     "precision",
+                                     "repeat",
+                                     "cycles",
+                                     "time_us",
+                                     "time_fraction",
+                                     "flops",
+                                     "tflops",
+                                     "hbm_read_bytes",
+                                     "hbm_write_bytes",
+                                     "hbm_gbps",
+                                     "l2_hit_rate",
+                                     "bound",
+                                     "roofline_us",
+                                     "roofline_fraction",
+                                     "energy_j"};
+  constexpr const char* errors[] = {"quantisation", "accumulation", "total", "propagated"};
+  std::string csv = "chip,workload";
+  for (const char* column : columns) csv += fmt::format(",{}", column);
+  for (const char* error : errors) csv += fmt::format(",error_{}", error);
+  csv += ",error_sampled";
   for (std::size_t i = 0; i < cause_count; ++i)
     csv += fmt::format(",stall_{}", name(static_cast<Cause>(i)));
   csv += "\n";
-  const std::vector<Figures> ops = op_figures(run);
-  for (std::size_t row = 0; row < ops.size(); ++row) {
-    const OpResult& op = run.ops[row];
-    const Figures& f = ops[row];
-    csv += fmt::format(
-        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", csv_field(run.chip),
-        csv_field(run.workload), csv_field(op.name), csv_field(op.kind), csv_field(op.precision),
-        op.repeat, f.cycles, f.time_us, f.time_share, f.flops, f.tflops, f.hbm_read, f.hbm_write,
-        f.hbm_gbps, f.l2_hit_rate, name(f.bound), f.roofline_us, f.roofline_fraction, f.energy_j);
-    if (op.error.studied) {
-      const OpError& e = op.error;
-      csv += fmt::format(",{},{},{},{},{}", e.quantisation.rel_rmse, e.accumulation.rel_rmse,
-                         e.total.rel_rmse, e.propagated.rel_rmse, e.sampled);
-    } else {
-      csv += ",,,,,";
-    }
-    for (const double fraction : f.stalls) csv += fmt::format(",{}", fraction);
+  const auto field = [](const nlohmann::ordered_json& value) {
+    if (value.is_string()) return csv_field(value.get<std::string>());
+    return value.is_number_float() ? fmt::format("{}", value.get<double>())
+                                   : fmt::format("{}", value.get<std::int64_t>());
+  };
+  for (const auto& layer : report.at("layers")) {
+    csv += field(report.at("chip")) + "," + field(report.at("workload"));
+    for (const char* column : columns) csv += "," + field(layer.at(column));
+    const auto& error = layer.at("error");
+    for (const char* part : errors)
+      csv += "," + (error.empty() ? "" : field(error.at(part).at("rel_rmse")));
+    csv += "," + (error.empty() ? "" : field(error.at("sampled")));
+    for (std::size_t i = 0; i < cause_count; ++i)
+      csv += "," + field(layer.at("stalls").at(std::string(name(static_cast<Cause>(i)))));
     csv += "\n";
   }
   return csv;

@@ -63,16 +63,6 @@ std::int64_t total_cycles(const RunResult& run) {
   return cycles;
 }
 
-/// "layer.norm" of "layer[7].norm", "layer[1-46].norm" and "layer[0,47][1].norm"; a name of another
-/// form as it is.
-std::string unnumbered(const std::string& name) {
-  const std::size_t open = name.find('[');
-  if (open == std::string::npos) return name;
-  const std::size_t close = name.find_first_not_of("0123456789,-", open + 1);
-  if (close == open + 1 || close == std::string::npos || name[close] != ']') return name;
-  return unnumbered(name.substr(0, open) + name.substr(close + 1));
-}
-
 /// The bound with the most cycles; the first in declaration order among equals.
 class BoundVote {
  public:
@@ -141,6 +131,14 @@ Figures figures(const RunResult& run) {
   f.bound = vote.winner();
   f.time_share = f.cycles > 0 ? 1 : 0;
   return f;
+}
+
+std::string unnumbered(const std::string& name) {
+  const std::size_t open = name.find('[');
+  if (open == std::string::npos) return name;
+  const std::size_t close = name.find_first_not_of("0123456789,-", open + 1);
+  if (close == open + 1 || close == std::string::npos || name[close] != ']') return name;
+  return unnumbered(name.substr(0, open) + name.substr(close + 1));
 }
 
 std::vector<OpGroup> group_ops(const RunResult& run) {

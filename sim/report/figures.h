@@ -45,6 +45,10 @@ std::vector<Figures> op_figures(const RunResult& run);
 /// most cycles at (the first in declaration order among equals).
 Figures figures(const RunResult& run);
 
+/// "layer.norm" of "layer[7].norm", "layer[1-46].norm" and "layer[0,47][1].norm": the name without
+/// the number of its section among equal ones; a name of another form as it is.
+std::string unnumbered(const std::string& name);
+
 /// Operations of the same name, kind and precision taken together, in order of first appearance:
 /// what a person reads of a run whose identical layers were all simulated. The number of a repeated
 /// section is no part of the name: "layer[7].norm" is one of "layer.norm".

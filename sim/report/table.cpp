@@ -11,35 +11,20 @@
 
 #include "sim/report/figures.h"
 #include "sim/report/policy_report.h"
+#include "sim/report/quantity_text.h"
 
 namespace tessera {
 namespace {
 
 // --- numbers ----------------------------------------------------------------------------------
 
-/// `value` with three or four significant digits and no exponent.
-std::string digits(double value) {
-  const double size = std::abs(value);
-  if (size == 0) return "0";
-  if (size < 0.0095) return "<0.01";
-  if (size < 9.995) return fmt::format("{:.2f}", value);
-  if (size < 999.95) return fmt::format("{:.1f}", value);
-  return fmt::format("{:.0f}", value);
-}
-
-std::string time_text(double us) {
-  if (us < 1e3) return digits(us) + " us";
-  if (us < 1e6) return digits(us * 1e-3) + " ms";
-  return digits(us * 1e-6) + " s";
-}
-
 std::string bytes_text(std::int64_t bytes) {
   const double value = static_cast<double>(bytes);
   if (value < 1e3) return fmt::format("{} B", bytes);
-  if (value < 1e6) return digits(value * 1e-3) + " kB";
-  if (value < 1e9) return digits(value * 1e-6) + " MB";
-  if (value < 1e12) return digits(value * 1e-9) + " GB";
-  return digits(value * 1e-12) + " TB";
+  if (value < 1e6) return digits_text(value * 1e-3) + " kB";
+  if (value < 1e9) return digits_text(value * 1e-6) + " MB";
+  if (value < 1e12) return digits_text(value * 1e-9) + " GB";
+  return digits_text(value * 1e-12) + " TB";
 }
 
 std::string percent(double fraction) { return fmt::format("{:.1f} %", fraction * 100); }
@@ -120,18 +105,19 @@ std::string headline(const RunResult& run, const Figures& f, const Paint& paint)
   const std::vector<std::array<Pair, 2>> rows = {
       {{{"time", time_text(f.time_us)},
         {"cycles", fmt::format("{} at {:.0f} MHz", grouped(f.cycles), run.clock_mhz)}}},
-      {{{"compute", digits(f.tflops) + " TFLOP/s"},
-        {"tensor cores", peak > 0 ? fmt::format("{} of {} TFLOP/s",
-                                                percent(f.tensor_core_utilization), digits(peak))
-                                  : none}}},
-      {{{"HBM", digits(f.hbm_gbps) + " GB/s"},
-        {"HBM peak",
-         run.hbm_peak_gbps > 0
-             ? fmt::format("{} of {} GB/s", percent(f.hbm_utilization), digits(run.hbm_peak_gbps))
-             : none}}},
+      {{{"compute", digits_text(f.tflops) + " TFLOP/s"},
+        {"tensor cores", peak > 0
+                             ? fmt::format("{} of {} TFLOP/s", percent(f.tensor_core_utilization),
+                                           digits_text(peak))
+                             : none}}},
+      {{{"HBM", digits_text(f.hbm_gbps) + " GB/s"},
+        {"HBM peak", run.hbm_peak_gbps > 0
+                         ? fmt::format("{} of {} GB/s", percent(f.hbm_utilization),
+                                       digits_text(run.hbm_peak_gbps))
+                         : none}}},
       {{{"HBM read", bytes_text(f.hbm_read)}, {"HBM written", bytes_text(f.hbm_write)}}},
       {{{"L2 hit rate", f.l2_read > 0 ? percent(f.l2_hit_rate) : none},
-        {"power", run.power_w > 0 ? digits(run.power_w) + " W" : none}}},
+        {"power", run.power_w > 0 ? digits_text(run.power_w) + " W" : none}}},
       {{{"bound", std::string(name(f.bound))},
         {"roofline", f.roofline_us > 0 ? fmt::format("{}, {} achieved", time_text(f.roofline_us),
                                                      percent(f.roofline_fraction))
@@ -219,8 +205,8 @@ std::string operations(const RunResult& run, std::size_t width, const Paint& pai
     repeat.cells.push_back(fmt::format("x{}", f.repeat));
     time.cells.push_back(time_text(f.time_us));
     share.cells.push_back(fmt::format("{:.1f}", f.time_share * 100));
-    tflops.cells.push_back(digits(f.tflops));
-    gbps.cells.push_back(digits(f.hbm_gbps));
+    tflops.cells.push_back(digits_text(f.tflops));
+    gbps.cells.push_back(digits_text(f.hbm_gbps));
     bound.cells.push_back(std::string(name(f.bound)));
     roof.cells.push_back(f.roofline_us > 0 ? fmt::format("{:.1f}", f.roofline_fraction * 100)
                                            : "-");

@@ -24,7 +24,7 @@ export const section = (id, title, ...children) =>
  * columns: [{title, of: row => node or text, left: true for text}]. Long tables show `page` rows at
  * a time.
  */
-export function table(caption, columns, rows, page = 200) {
+export function table(caption, columns, rows, page = 300) {
   const body = element('tbody');
   let shown = 0;
   const row = item => element('tr', {}, columns.map((column, i) =>
@@ -41,8 +41,9 @@ export function table(caption, columns, rows, page = 200) {
   show();
   return element('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption},
     element('table', {}, element('caption', {}, caption),
-      element('thead', {}, element('tr', {}, columns.map(column =>
-        element('th', {scope: 'col', class: column.left ? 'left' : null}, column.title)))),
+      element('thead', {}, element('tr', {}, columns.map((column, i) =>
+        element('th', {scope: 'col', class: column.left || i === 0 ? 'left' : null},
+          column.title)))),
       body),
     rows.length > page ? status : null);
 }

@@ -1,10 +1,15 @@
 // Builds the page from the JSON it holds.
 import {patterns} from './causes.js';
+import {comparePage} from './compare.js';
 import {element} from './elements.js';
 import {runPage} from './run.js';
+import {sweepPage} from './sweep.js';
 
 const data = JSON.parse(document.getElementById('data').textContent);
-const pages = {run: () => runPage(data.runs[0])};
+const pages = {
+  run: () => data.runs.length > 1 ? comparePage(...data.runs) : runPage(data.runs[0]),
+  sweep: () => sweepPage(data.sweep),
+};
 const {title, facts, parts} = pages[data.kind]();
 
 document.title = `${title} – tessera`;
