@@ -278,36 +278,37 @@ TEST_CASE("a baseline that cannot be written stays as it was") {
   CHECK(stopped.status == 128 + SIGTERM);
   CHECK(folder.read("baseline.json") == older);
   CHECK(folder.names() == std::vector<std::string>{"a.trace", "b.trace", "baseline.json"});
+}
 
-  TEST_CASE("a saved run is shown again, and two are compared") {
-    const ScratchFolder folder;
-    REQUIRE(run(toy_run({"--json", folder / "a.json", "--csv", folder / "a.csv"})).status == 0);
-    REQUIRE(run(toy_run({"--set", "hbm.bandwidth_gbps=32", "--json", folder / "b.json"})).status ==
-            0);
-    const Outcome one = run({"report", folder / "a.json", "--csv", "-"});
-    CHECK(one.status == 0);
-    CHECK(one.out == folder.read("a.csv"));
-    CHECK(contains(run({"report", folder / "a.json"}).out, "where the core-cycles went"));
-    const Outcome two = run({"report", folder / "a.json", folder / "b.json"});
-    CHECK(two.status == 0);
-    CHECK(contains(two.out, "causes that moved"));
-    CHECK(contains(run({"report", folder / "a.json", folder / "b.json", "--json", "-"}).out,
-                   "\"tessera-comparison/1\""));
-  }
+TEST_CASE("a saved run is shown again, and two are compared") {
+  const ScratchFolder folder;
+  REQUIRE(run(toy_run({"--json", folder / "a.json", "--csv", folder / "a.csv"})).status == 0);
+  REQUIRE(run(toy_run({"--set", "hbm.bandwidth_gbps=32", "--json", folder / "b.json"})).status ==
+          0);
+  const Outcome one = run({"report", folder / "a.json", "--csv", "-"});
+  CHECK(one.status == 0);
+  CHECK(one.out == folder.read("a.csv"));
+  CHECK(contains(run({"report", folder / "a.json"}).out, "where the core-cycles went"));
+  const Outcome two = run({"report", folder / "a.json", folder / "b.json"});
+  CHECK(two.status == 0);
+  CHECK(contains(two.out, "causes that moved"));
+  CHECK(contains(run({"report", folder / "a.json", folder / "b.json", "--json", "-"}).out,
+                 "\"tessera-comparison/1\""));
+}
 
-  TEST_CASE("a report of what is no report is refused") {
-    const ScratchFolder folder;
-    const std::string file = folder.write("x.json", "{\"schema\": \"other\"}");
-    for (const auto& arguments :
-         std::vector<std::vector<std::string>>{{"report"},
-                                               {"report", file},
-                                               {"report", folder / "none"},
-                                               {"report", file, "--jsonl", folder / "y"},
-                                               {"report", file, file, "--html", folder / "y"}}) {
-      const Outcome outcome = run(arguments);
-      INFO(outcome.err);
-      CHECK(outcome.status == 2);
-      CHECK(outcome.out.empty());
-      CHECK(folder.names() == std::vector<std::string>{"x.json"});
-    }
+TEST_CASE("a report of what is no report is refused") {
+  const ScratchFolder folder;
+  const std::string file = folder.write("x.json", "{\"schema\": \"other\"}");
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"report"},
+                                             {"report", file},
+                                             {"report", folder / "none"},
+                                             {"report", file, "--jsonl", folder / "y"},
+                                             {"report", file, file, "--html", folder / "y"}}) {
+    const Outcome outcome = run(arguments);
+    INFO(outcome.err);
+    CHECK(outcome.status == 2);
+    CHECK(outcome.out.empty());
+    CHECK(folder.names() == std::vector<std::string>{"x.json"});
   }
+}
