@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,9 @@ namespace tessera {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// How a process ends whose memory is at its limit: at once, as bad_alloc may meet a noexcept.
+constexpr int out_of_memory_status = 86;
 
 struct Child {
   pid_t pid = -1;
@@ -42,6 +46,7 @@ struct Child {
     const rlimit most{static_cast<rlim_t>(limits.memory_bytes),
                       static_cast<rlim_t>(limits.memory_bytes)};
     if (setrlimit(RLIMIT_AS, &most) != 0) _exit(1);
+    std::set_new_handler([] { _exit(out_of_memory_status); });
   }
   try {
     const std::string answer = task(index);
@@ -99,6 +104,9 @@ ProcessAnswer end_of(Child& child) {
   } else if (WIFSIGNALED(status)) {
     answer.end = ProcessEnd::killed;
     answer.failure = fmt::format("was killed by signal {}", WTERMSIG(status));
+  } else if (WIFEXITED(status) && WEXITSTATUS(status) == out_of_memory_status) {
+    answer.end = ProcessEnd::out_of_memory;
+    answer.failure = "ran out of memory";
   } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || child.text.empty()) {
     answer.end = ProcessEnd::no_answer;
     answer.failure = "ended without an answer";

@@ -10,9 +10,10 @@ namespace tessera {
 /// How a child process ended.
 enum class ProcessEnd : std::uint8_t {
   answered,
-  no_answer,  ///< its task threw, or returned nothing
-  killed,     ///< by a signal
-  timed_out,  ///< by us, when its time was over
+  no_answer,      ///< its task threw, or returned nothing
+  killed,         ///< by a signal
+  timed_out,      ///< by us, when its time was over
+  out_of_memory,  ///< it, or a child of its own, asked for more than its limit
 };
 
 /// What a child process left behind.
@@ -24,7 +25,8 @@ struct ProcessAnswer {
   std::int64_t peak_rss_bytes = 0;
 };
 
-/// What a child process may use; 0 = as much as it wants. Beyond the memory its allocations fail.
+/// What a child process may use; 0 = as much as it wants. Its children count for themselves, with
+/// the same limit of memory.
 struct ProcessLimits {
   double timeout_s = 0;
   std::int64_t memory_bytes = 0;  ///< of address space

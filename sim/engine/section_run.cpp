@@ -227,7 +227,7 @@ void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
   const auto answered = [&](std::size_t i, const ProcessAnswer& answer) {
     if (!answer.failure.empty()) {
       failures.push_back(
-          {i, Outcome::failed,
+          {i, answer.end == ProcessEnd::out_of_memory ? Outcome::no_memory : Outcome::failed,
            fmt::format("the simulation of section {} {}", jobs[i].section->name, answer.failure)});
     } else if (answer.text[0] != static_cast<char>(Outcome::done)) {
       failures.push_back({i, static_cast<Outcome>(answer.text[0]), answer.text.substr(1)});
@@ -240,7 +240,13 @@ void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
   WhileWaiting meanwhile;
   meanwhile.once = options.beside;
   if (board) meanwhile.often = [&] { options.progress(board->simulated_us(), least_us); };
-  run_processes(jobs.size(), options.jobs, task, answered, meanwhile);
+  if (options.last_of_process && jobs.size() == 1 && !options.beside) {
+    ProcessAnswer answer;
+    answer.text = task(0);
+    answered(0, answer);
+  } else {
+    run_processes(jobs.size(), options.jobs, task, answered, meanwhile);
+  }
   if (failures.empty()) return;
   const Failure& first =
       *std::min_element(failures.begin(), failures.end(),

@@ -29,9 +29,9 @@ struct SectionJob {
   SectionRecord record;
 };
 
-/// Simulates every job in a child process of its own, at most options.jobs at a time. Throws the
-/// first failure in the order of the jobs (std::bad_alloc of one out of memory); no child is left
-/// behind.
+/// Simulates every job in a child process of its own, at most options.jobs at a time; a single job of
+/// options.last_of_process in this one. Throws the first failure in the order of the jobs
+/// (std::bad_alloc of one out of memory); no child is left behind.
 void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
                   const SimulationOptions& options);
 

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <map>
 #include <stdexcept>
+#include <vector>
 
 namespace tessera {
 namespace {
@@ -55,6 +56,83 @@ TEST_CASE("a task that is killed, throws or says nothing has failed, and the oth
   CHECK(all.at(2).failure == "ended without an answer");
   CHECK(all.at(3).text == "fine");
 }
+
+TEST_CASE("how a task ended is told, and how long it took") {
+  const auto all = answers(3, 3, [](std::size_t i) -> std::string {
+    if (i == 0) std::raise(SIGKILL);
+    return i == 1 ? "" : "fine";
+  });
+  CHECK(all.at(0).end == ProcessEnd::killed);
+  CHECK(all.at(1).end == ProcessEnd::no_answer);
+  CHECK(all.at(2).end == ProcessEnd::answered);
+  for (const auto& [i, answer] : all) CHECK(answer.wall_s > 0);
+}
+
+TEST_CASE("a task whose time is over is ended, with the children it has, and the others go on") {
+  ProcessLimits limits;
+  limits.timeout_s = 0.5;
+  std::map<std::size_t, ProcessAnswer> all;
+  int pipe_ends[2];
+  REQUIRE(pipe(pipe_ends) == 0);
+  run_processes(
+      2, 2,
+      [&](std::size_t i) -> std::string {
+        if (i == 0) return "fine";
+        // Its child holds the pipe open until it dies, too.
+        run_processes(
+            1, 1,
+            [](std::size_t) {
+              pause();
+              return std::string("never");
+            },
+            [](std::size_t, const ProcessAnswer&) { return AfterAnswer::go_on; });
+        return "never";
+      },
+      [&](std::size_t i, ProcessAnswer answer) {
+        all[i] = std::move(answer);
+        return AfterAnswer::go_on;
+      },
+      {}, limits);
+  CHECK(all.at(0).text == "fine");
+  CHECK(all.at(1).end == ProcessEnd::timed_out);
+  CHECK(all.at(1).failure == "took too long");
+  close(pipe_ends[1]);
+  char byte = 0;
+  CHECK(read(pipe_ends[0], &byte, 1) == 0);  // nobody is left who holds it
+  close(pipe_ends[0]);
+}
+
+#ifndef __SANITIZE_ADDRESS__  // it takes all the address space there is
+TEST_CASE("a task that wants more memory than its limit has run out of it, and so has its child") {
+  ProcessLimits limits;
+  limits.memory_bytes = std::int64_t{1} << 30;
+  std::map<std::size_t, ProcessAnswer> all;
+  const auto take_much = [](std::size_t) {
+    const std::vector<char> much(std::size_t{2} << 30);
+    return std::to_string(much.size());
+  };
+  run_processes(
+      3, 1,
+      [&](std::size_t i) -> std::string {
+        if (i == 0) return take_much(0);
+        if (i == 1) return "fine";
+        std::string end;
+        run_processes(1, 1, take_much, [&](std::size_t, const ProcessAnswer& answer) {
+          end = answer.failure;
+          return AfterAnswer::go_on;
+        });
+        return end;
+      },
+      [&](std::size_t i, ProcessAnswer answer) {
+        all[i] = std::move(answer);
+        return AfterAnswer::go_on;
+      },
+      {}, limits);
+  CHECK(all.at(0).end == ProcessEnd::out_of_memory);
+  CHECK(all.at(1).text == "fine");
+  CHECK(all.at(2).text == "ran out of memory");
+}
+#endif
 
 TEST_CASE("after start_no_more the tasks that run are waited for and no other begins") {
   std::size_t answered = 0;
