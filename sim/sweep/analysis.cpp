@@ -24,7 +24,7 @@ void find_front(SweepResults& results) {
   std::vector<std::vector<double>> values(results.points.size());
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < results.points.size(); ++i) {
-    bool has_all = !results.objectives.empty();
+    bool has_all = results.points[i].status == PointStatus::done && !results.objectives.empty();
     for (const SweepObjective& objective : results.objectives) {
       const double value = results.points[i].numbers[objective.column];
       has_all = has_all && std::isfinite(value);
@@ -194,7 +194,8 @@ void analyse(SweepResults& results) {
   find_front(results);
   std::vector<std::size_t> metrics = {results.column("time_us")};
   for (const SweepObjective& objective : results.objectives)
-    if (std::find(metrics.begin(), metrics.end(), objective.column) == metrics.end())
+    if (results.columns[objective.column].role == ColumnRole::metric &&
+        std::find(metrics.begin(), metrics.end(), objective.column) == metrics.end())
       metrics.push_back(objective.column);
   for (const std::size_t metric : metrics) fit_metric(results, metric);
 }

@@ -5,7 +5,7 @@
 namespace tessera {
 
 /// Fills in what follows from the points: who is on the Pareto front of the objectives, and the
-/// elasticity of every objective to every axis.
+/// elasticity of the time and of every metric among the objectives to every axis.
 void analyse(SweepResults& results);
 
 }  // namespace tessera

@@ -90,7 +90,8 @@ std::vector<std::size_t> SweepResults::best(const SweepObjective& objective,
                                             std::size_t most) const {
   std::vector<std::size_t> indices;
   for (std::size_t i = 0; i < points.size(); ++i)
-    if (std::isfinite(points[i].numbers[objective.column])) indices.push_back(i);
+    if (points[i].status == PointStatus::done && std::isfinite(points[i].numbers[objective.column]))
+      indices.push_back(i);
   sort_by(indices, points, objective);
   if (indices.size() > most) indices.resize(most);
   return indices;

@@ -82,6 +82,7 @@ struct SweepResults {
   std::vector<SweepColumn> columns;
   std::vector<SweepObjective> objectives;
   std::vector<ResultPoint> points;  ///< by id
+  std::int64_t planned = 0;         ///< points of the whole sweep: more than here in a part of it
   std::int64_t skipped = 0;         ///< points that constraints left out
   std::vector<Sensitivity> sensitivities;
   std::vector<SensitivityFit> fits;

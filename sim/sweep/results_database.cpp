@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <set>
 #include <utility>
 
 #include "sim/base/error.h"
@@ -58,6 +59,7 @@ void insert_sweep(SqliteFile& file, const SweepFile& sweep, const SweepPlan& pla
       {"question", sweep.question},
       {"tool_version", plan.tool_version},
       {"digest", plan.digest},
+      {"planned", std::to_string(plan.points.points.size())},
       {"skipped", std::to_string(plan.points.skipped)},
       {"file", sweep.text},
   };
@@ -82,8 +84,9 @@ void insert_sweep(SqliteFile& file, const SweepFile& sweep, const SweepPlan& pla
   }
 }
 
-void insert_points(SqliteFile& file, const SweepPlan& plan,
-                   const std::vector<SweepColumn>& columns) {
+void insert_points(SqliteFile& file, const SweepPlan& plan, const std::vector<SweepColumn>& columns,
+                   const std::vector<std::int64_t>& part) {
+  const std::set<std::int64_t> held(part.begin(), part.end());
   const std::size_t values = plan.points.points.front().values.size();
   std::string sql = "INSERT INTO points (id, status, message, digest";
   for (std::size_t i = 0; i < values; ++i) sql += ", " + sql_name(columns[i].name);
@@ -92,6 +95,7 @@ void insert_points(SqliteFile& file, const SweepPlan& plan,
   SqliteFile::Statement insert(file, sql + ")");
   for (std::size_t i = 0; i < plan.points.points.size(); ++i) {
     const SweepPoint& point = plan.points.points[i];
+    if (!held.empty() && held.count(point.id) == 0) continue;
     const bool valid = !plan.digests[i].empty();
     insert.bind(point.id)
         .bind(std::string(name(valid ? PointStatus::pending : PointStatus::invalid)))
@@ -171,7 +175,8 @@ SweepColumn read_column(const SqliteFile::Statement& row) {
 ResultsDatabase::ResultsDatabase(SqliteFile file) : file_(std::move(file)) {}
 
 ResultsDatabase ResultsDatabase::create(const std::string& path, const SweepFile& sweep,
-                                        const SweepPlan& plan) {
+                                        const SweepPlan& plan,
+                                        const std::vector<std::int64_t>& part_ids) {
   if (access(path.c_str(), F_OK) == 0)
     throw InputError({path, 0}, "", "exists", "go on with --resume, or give another file");
   const fs::path target(path);
@@ -189,7 +194,7 @@ ResultsDatabase ResultsDatabase::create(const std::string& path, const SweepFile
     const std::vector<SweepColumn> columns = sweep_columns(sweep);
     create_schema(file, columns);
     insert_sweep(file, sweep, plan, columns);
-    insert_points(file, plan, columns);
+    insert_points(file, plan, columns, part_ids);
     transaction.commit();
   } catch (const InputError& error) {
     fs::remove(part, ignored);
@@ -225,15 +230,14 @@ void ResultsDatabase::check_same(const SweepFile& sweep, const SweepPlan& plan) 
                                "SELECT name FROM columns WHERE role = 'axis' ORDER BY position");
   while (select.next()) axes.push_back(select.text(0));
   for (const Axis& axis : sweep.axes) here.push_back(axis.parameter.name);
-  SqliteFile::Statement number(file_, "SELECT count(*) FROM points");
-  number.next();
+  const std::string points = value_of(file_, "planned");
   if (version != plan.tool_version) {
     what = fmt::format("it was made by version {} of the program, this is {}", version,
                        plan.tool_version);
   } else if (axes != here) {
     what = fmt::format("its axes are {}, not {}", fmt::join(axes, ", "), fmt::join(here, ", "));
-  } else if (number.integer(0) != static_cast<std::int64_t>(plan.points.points.size())) {
-    what = fmt::format("it has {} points, not {}", number.integer(0), plan.points.points.size());
+  } else if (points != std::to_string(plan.points.points.size())) {
+    what = fmt::format("it has {} points, not {}", points, plan.points.points.size());
   }
   throw InputError({file_.path(), 0}, "",
                    fmt::format("holds another sweep than {}: {}", sweep.path, what),
@@ -329,7 +333,8 @@ std::size_t ResultsDatabase::merge(const std::string& other) {
     file_.execute(
         "CREATE TEMP TABLE taken AS SELECT theirs.id FROM other.points AS theirs "
         "JOIN main.points AS ours USING (id) "
-        "WHERE ours.status = 'pending' AND theirs.status <> 'pending'");
+        "WHERE (ours.status = 'pending' AND theirs.status <> 'pending') "
+        "OR (ours.status IN ('crashed', 'timeout', 'out-of-memory') AND theirs.status = 'done')");
     // The columns of both are the same, as their digests are.
     file_.execute("REPLACE INTO main.points SELECT * FROM other.points WHERE id IN taken");
     file_.execute(
@@ -426,6 +431,7 @@ SweepResults read_results(const std::string& path) {
   results.question = value_of(file, "question");
   results.tool_version = value_of(file, "tool_version");
   results.sweep_file = value_of(file, "file");
+  results.planned = std::atoll(value_of(file, "planned").c_str());
   results.skipped = std::atoll(value_of(file, "skipped").c_str());
   SqliteFile::Statement columns(
       file, "SELECT name, role, kind, unit, meaning, expression FROM columns ORDER BY position");

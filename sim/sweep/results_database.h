@@ -26,10 +26,10 @@ struct PointOutcome {
 /// instant leaves a database in which every point is either whole or pending.
 class ResultsDatabase {
  public:
-  /// Makes the file, which gets its name once it is complete. Throws InputError: it exists, or
-  /// cannot be written.
+  /// Makes the file, which gets its name once it is complete; with `part`, for the points of these
+  /// ids alone. Throws InputError: it exists, or cannot be written.
   static ResultsDatabase create(const std::string& path, const SweepFile& sweep,
-                                const SweepPlan& plan);
+                                const SweepPlan& plan, const std::vector<std::int64_t>& part = {});
   /// Throws InputError: no database, or that of another sweep (it says what differs).
   static ResultsDatabase open(const std::string& path, const SweepFile& sweep,
                               const SweepPlan& plan);
@@ -38,8 +38,9 @@ class ResultsDatabase {
   /// for a reason that another run may not meet (crashed, timeout, out-of-memory).
   std::vector<std::int64_t> open_points(bool failed);
   void store(const std::vector<PointOutcome>& outcomes);
-  /// Takes over what another database of the same sweep has of points that are pending here.
-  /// Returns how many. Throws InputError if it is of another sweep.
+  /// Takes over what another database of the same sweep has of points that are pending here, or
+  /// that are done there and crashed or exceeded a limit here. Returns how many. Throws InputError
+  /// if it is of another sweep.
   std::size_t merge(const std::string& other);
   std::size_t count(PointStatus status);
   /// Outcomes of all points that are done, by the digest of the point: what need not run again.

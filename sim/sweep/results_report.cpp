@@ -18,6 +18,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t most_front_rows = 25;
 constexpr std::size_t most_best_rows = 5;
 constexpr std::size_t most_failure_rows = 10;
+constexpr std::size_t most_derived = 2;  // columns
 
 // JSON has no NaN: null.
 Json number(double value) {
@@ -54,12 +55,18 @@ std::string aligned(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
-/// The columns that a table of points shows: axes, derived parameters, objectives.
+/// The columns that a table of points shows: axes, some derived parameters, objectives.
 std::vector<std::size_t> shown_columns(const SweepResults& results) {
   std::vector<std::size_t> columns;
-  for (std::size_t i = 0; i < results.columns.size(); ++i)
-    if (results.columns[i].role != ColumnRole::metric) columns.push_back(i);
-  for (const SweepObjective& objective : results.objectives) columns.push_back(objective.column);
+  std::size_t derived = 0;
+  for (std::size_t i = 0; i < results.columns.size(); ++i) {
+    const ColumnRole role = results.columns[i].role;
+    if (role == ColumnRole::axis || (role == ColumnRole::derived && ++derived <= most_derived))
+      columns.push_back(i);
+  }
+  for (const SweepObjective& objective : results.objectives)
+    if (std::find(columns.begin(), columns.end(), objective.column) == columns.end())
+      columns.push_back(objective.column);
   return columns;
 }
 
@@ -170,10 +177,13 @@ std::string results_text(const SweepResults& results) {
     if (count > 0) counts.push_back(fmt::format("{} {}", count, name(status)));
   }
   if (results.skipped > 0) counts.push_back(fmt::format("{} skipped by skip_if", results.skipped));
-  text += fmt::format("{} points: {} (tessera {})\n", results.points.size(),
+  const auto here = static_cast<std::int64_t>(results.points.size());
+  const std::string part = here < results.planned ? fmt::format("{} of ", here) : "";
+  text += fmt::format("{}{} points: {} (tessera {})\n", part, results.planned,
                       fmt::join(counts, ", "), results.tool_version);
   text += front_text(results);
   for (const SweepObjective& objective : results.objectives) {
+    if (results.columns[objective.column].role != ColumnRole::metric) continue;
     const auto best = results.best(objective, most_best_rows);
     if (best.empty()) continue;
     text += fmt::format("\nBest points: {}\n", goal_text(results, objective));
@@ -183,11 +193,11 @@ std::string results_text(const SweepResults& results) {
 }
 
 Json results_json(const SweepResults& results) {
-  Json json{{"schema", results_schema},      {"tool_version", results.tool_version},
-            {"title", results.title},        {"question", results.question},
-            {"skipped", results.skipped},    {"columns", Json::array()},
-            {"objectives", Json::array()},   {"points", Json::array()},
-            {"sensitivities", Json::array()}};
+  Json json{{"schema", results_schema},   {"tool_version", results.tool_version},
+            {"title", results.title},     {"question", results.question},
+            {"planned", results.planned}, {"skipped", results.skipped},
+            {"columns", Json::array()},   {"objectives", Json::array()},
+            {"points", Json::array()},    {"sensitivities", Json::array()}};
   for (const SweepColumn& column : results.columns)
     json["columns"].push_back({{"name", column.name},
                                {"role", name(column.role)},

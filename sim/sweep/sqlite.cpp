@@ -58,7 +58,9 @@ void SqliteFile::fail() const {
     default:
       break;
   }
-  if (system != 0 && code != SQLITE_NOTADB) why += fmt::format(" ({})", std::strerror(system));
+  const bool by_system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_FULL ||
+                         code == SQLITE_READONLY;
+  if (by_system && system != 0) why += fmt::format(" ({})", std::strerror(system));
   throw InputError({path_, 0}, "", why, right);
 }
 

@@ -385,11 +385,14 @@ class Reader {
     std::vector<std::string> known;
     for (const MetricInfo& metric : sweep_metrics()) known.push_back(metric.name);
     for (const DerivedMetric& metric : sweep_.metrics) known.push_back(metric.name);
+    for (const Axis& axis : sweep_.axes)
+      if (axis.parameter.numeric) known.push_back(axis.parameter.name);
+    for (const DerivedParameter& derived : sweep_.derived) known.push_back(derived.parameter.name);
     for (const YamlNode& entry : objectives->items) {
       if (std::find(known.begin(), known.end(), entry.key) == known.end()) {
         const std::string close = nearest(entry.key, known);
-        fail(entry.key_line, entry.key, "no such metric",
-             close.empty() ? "name one of the results' columns, or define it below metrics:"
+        fail(entry.key_line, entry.key, "no such metric or axis",
+             close.empty() ? "name a number of the results, or define it below metrics:"
                            : fmt::format("did you mean '{}'?", close));
       }
       const std::string goal = scalar(entry, entry.key);

@@ -72,7 +72,7 @@ struct Constraint {
 };
 
 struct Objective {
-  std::string metric;
+  std::string metric;  ///< or an axis, or a derived parameter: what a designer pays with
   bool minimise = true;
 };
 

@@ -81,7 +81,6 @@ class SweepRun {
     const std::set<std::int64_t> only(options_.only.begin(), options_.only.end());
     std::map<std::string, std::size_t> leader_of;
     for (const std::int64_t id : database_.open_points(options_.retry)) {
-      if ((id - options_.shard) % options_.shards != 0) continue;
       if (!only.empty() && only.count(id) == 0) continue;
       const std::size_t index = SweepPlan::index(id);
       const auto [place, fresh] = leader_of.emplace(plan_.digests[index], leaders_.size());
@@ -114,6 +113,7 @@ class SweepRun {
       if (known != nullptr && known->figures.trace_digest == trace_digest)
         return answer_of(Answer::cached, "");
       SimulationOptions simulation;
+      simulation.last_of_process = true;
       std::optional<Evaluation> evaluation;
       if (sweep_.numerical_error)
         simulation.beside = [&] {
@@ -143,6 +143,11 @@ class SweepRun {
       ended(PointStatus::timeout, fmt::format("took longer than {} s", sweep_.timeout_s));
       return outcome;
     }
+    const std::string memory = fmt::format("wanted more than {} MiB of memory", sweep_.memory_mib);
+    if (answer.end == ProcessEnd::out_of_memory) {
+      ended(PointStatus::out_of_memory, memory);
+      return outcome;
+    }
     if (answer.end != ProcessEnd::answered) {
       ended(PointStatus::crashed, "its process " + answer.failure);
       return outcome;
@@ -162,8 +167,7 @@ class SweepRun {
         ended(PointStatus::failed, text);
         break;
       case Answer::no_memory:
-        ended(PointStatus::out_of_memory,
-              fmt::format("wanted more than {} MiB of memory", sweep_.memory_mib));
+        ended(PointStatus::out_of_memory, memory);
         break;
     }
     return outcome;
@@ -221,6 +225,14 @@ class SweepRun {
 };
 
 }  // namespace
+
+std::vector<std::int64_t> shard_points(const SweepPlan& plan, std::int64_t shard,
+                                       std::int64_t shards) {
+  std::vector<std::int64_t> ids;
+  for (const SweepPoint& point : plan.points.points)
+    if ((point.id - shard) % shards == 0) ids.push_back(point.id);
+  return ids;
+}
 
 SweepSummary run_sweep(const SweepFile& sweep, const SweepPlan& plan, PointBuilder& builder,
                        ResultsDatabase& database, const SweepOptions& options) {

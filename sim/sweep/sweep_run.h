@@ -13,12 +13,9 @@
 namespace tessera {
 
 struct SweepOptions {
-  int jobs = 1;             ///< points that run at the same time, each in a process of its own
-  bool retry = false;       ///< points that crashed or exceeded a limit run again
-  std::int64_t shard = 1;   ///< of `shards`: this process runs the points whose id is shard,
-  std::int64_t shards = 1;  ///< shard + shards, shard + 2 shards ...
-  /// If not empty: of the points of the shard, only these.
-  std::vector<std::int64_t> only;
+  int jobs = 1;                    ///< points at the same time, each in a process of its own
+  bool retry = false;              ///< points that crashed or exceeded a limit run again
+  std::vector<std::int64_t> only;  ///< if not empty: no other points than these
   /// Results of other sweeps, by digest: a point that has one, from the same trace, takes it.
   std::map<std::string, PointOutcome> cache;
   /// Asked some times a second: whether to stop.
@@ -32,6 +29,10 @@ struct SweepSummary {
   std::size_t cached = 0;  ///< of which had the result of another sweep, or of an identical point
   bool stopped = false;
 };
+
+/// Ids of the points of part `shard` (from 1) of `shards`: every shards-th of them.
+std::vector<std::int64_t> shard_points(const SweepPlan& plan, std::int64_t shard,
+                                       std::int64_t shards);
 
 /// Runs the points that are open and stores each as it ends: a crash, a deadlock, or a limit that
 /// is exceeded is the result of its point and never stops the others. Points with one digest run

@@ -57,6 +57,7 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   void send(int signal) const;
+  int id() const { return pid_; }
   /// Reads all output and waits for the end.
   Outcome finish();
 

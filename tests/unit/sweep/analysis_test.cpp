@@ -61,6 +61,20 @@ TEST_CASE("the front holds the points that no other is better than") {
   CHECK(front_ids(results) == std::vector<std::int64_t>{4});
 }
 
+TEST_CASE("an axis as an objective takes part in the front and has no sensitivities") {
+  SweepResults results = empty_results();
+  results.objectives = {{3, true}, {0, true}};
+  add_point(results, 1, 1, "a", 10, 1);
+  add_point(results, 2, 1, "a", 5, 1);
+  add_point(results, 3, 1, "a", 5, 1);
+  add_point(results, 0, 1, "a", 1, 1);
+  results.points[3].status = PointStatus::failed;
+  analyse(results);
+  CHECK(front_ids(results) == std::vector<std::int64_t>{2, 1});
+  REQUIRE(results.fits.size() == 1);
+  CHECK(results.fits[0].metric == 3);
+}
+
 TEST_CASE("the best points stand in order, those without a value are left out") {
   SweepResults results = empty_results();
   add_point(results, 1, 1, "a", 10, 1);

@@ -65,6 +65,11 @@ limits: {timeout_s: 2.5, memory_mib: 512}
   CHECK_FALSE(sweep.numerical_error);
 }
 
+TEST_CASE("an axis may be an objective: what a designer pays with") {
+  const SweepFile sweep = parse(small + "objectives: {time_us: min, l2.size_mib: min}\n");
+  CHECK(sweep.objectives[1].metric == "l2.size_mib");
+}
+
 TEST_CASE("time and energy are the objectives of a sweep that names none") {
   const SweepFile sweep = parse(small);
   REQUIRE(sweep.objectives.size() == 2);
@@ -125,7 +130,7 @@ TEST_CASE("every mistake of a sweep file is refused with file, line and key") {
   CHECK(refusal(small + "metrics: {time_us: 3}\n").find("s.yaml:9: time_us: is taken") == 0);
   CHECK(refusal(small + "metrics: {Area: 3}\n").find("s.yaml:9: Area: not a name") == 0);
   CHECK(refusal(small + "objectives: {time_ms: min}\n")
-            .find("s.yaml:9: time_ms: no such metric; did you mean 'time_us'?") == 0);
+            .find("s.yaml:9: time_ms: no such metric or axis; did you mean 'time_us'?") == 0);
   CHECK(refusal(small + "objectives: {time_us: small}\n")
             .find("s.yaml:9: time_us: 'small' is no goal; give min or max") == 0);
   CHECK(refusal(small + "limits: {timeout_s: fast}\n").find("s.yaml:9: limits.timeout_s:") == 0);
