@@ -22,7 +22,7 @@ CommandProcessor::CommandProcessor(sc_core::sc_module_name name, const ChipConfi
   sequencers_.resize(count);
   for (const int id : construction_order) {
     const auto i = static_cast<std::size_t>(id);
-    cores_[i] = std::make_unique<CoreUnits>();
+    cores_[i] = std::make_unique<CoreUnits>(chip);
     cores_[i]->id = id;
     sequencers_[i] = std::make_unique<Sequencer>(fmt::format("sequencer_{}", id).c_str(), id, chip,
                                                  clock, l2, arbiter, *this, recorder);

@@ -190,6 +190,7 @@ void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
       step.opcode = Opcode::vector;
       step.occupancy = vector_occupancy(*vector, chip.vector_unit);
       step.busy = step.occupancy.duration();
+      step.stalls_products = cost.stalls_products;
       step.cause = cost.is_epilogue                                ? Cause::epilogue
                    : step.occupancy.lanes < step.occupancy.special ? Cause::special_function
                                                                    : Cause::vector;

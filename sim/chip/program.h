@@ -57,11 +57,12 @@ class Program {
     Opcode opcode = Opcode::end;
     VarId var = 0, var2 = 0;
     LetOp let_op = LetOp::set;
-    bool cluster = false;      // arrive: remote; load: multicast
-    bool flag = false;         // load: gather; store: reduce
-    bool in_order = false;     // contexts of a core take this step in the order of their times
-    std::uint16_t object = 0;  // barrier or tensor
-    std::uint32_t jump = 0;    // loop_begin: past the end; loop_next: body
+    bool cluster = false;          // arrive: remote; load: multicast
+    bool flag = false;             // load: gather; store: reduce
+    bool stalls_products = false;  // vector: on results of the tensor core
+    bool in_order = false;         // contexts of a core take this step in the order of their times
+    std::uint16_t object = 0;      // barrier or tensor
+    std::uint32_t jump = 0;        // loop_begin: past the end; loop_next: body
     Expression a, b, c;
     std::int64_t x = 0, y = 0;    // box rows/cols, bytes, pending, group
     Cycles busy;                  // mma: arithmetic; vector: duration; setup, collective: time

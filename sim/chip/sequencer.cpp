@@ -372,6 +372,12 @@ void Sequencer::run(Context& context, Cycles now) {
       case Opcode::vector: {
         const Booking booking = core.vector_unit.book(context.time, step.occupancy);
         core.ledger.busy(booking.start, booking.end, step.cause, context.waited);
+        if (step.stalls_products) {
+          const Booking stalled = core.tensor_core.stall(booking.start, booking.end);
+          if (stalled.start < stalled.end) {
+            core.ledger.busy(stalled.start, stalled.end, step.cause, context.waited);
+          }
+        }
         was_busy();
         if constexpr (recorded) record_vector(context, step, booking);
         context.time = booking.end + Cycles(chip_.vector_unit.latency_cycles);

@@ -21,6 +21,8 @@ class CommandProcessor;
 
 /// What the contexts of one core share. Owned by Core.
 struct CoreUnits {
+  explicit CoreUnits(const ChipConfig& chip) : tensor_core(chip.vector_unit.tensor_stall_percent) {}
+
   int id = 0;
   TensorCore tensor_core;
   Cycles dma_free;  ///< when the copy engine takes its next request

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "sim/base/units.h"
@@ -62,16 +63,36 @@ struct VectorOccupancy {
 VectorOccupancy vector_occupancy(const Vector& work, const VectorUnitConfig& unit);
 
 /// The matrix unit of a core: one instruction at a time, in order.
+/// Vector work on its results (softmax, rescaling) that lasts d beside multiplies makes them wait
+/// for a share of d, wherever the two overlap:
+///   start = max(now, free) + share * overlap of [start, start + occupancy) and the vector work
+/// The accumulators that a multiply reads and writes each cycle and the operands of vector
+/// instructions share the ports of the register file and the issue slots.
 class TensorCore {
  public:
+  explicit TensorCore(int stall_percent) : stall_percent_(stall_percent) {}
+
   Booking book(Cycles now, Cycles occupancy) {
-    const Cycles start = now < free_ ? free_ : now;
+    Cycles start = now < free_ ? free_ : now;
+    start = start + stalled(start, std::min(start + occupancy, stalled_until_));
     free_ = start + occupancy;
     return {start, free_};
   }
+  /// Vector work on results in [start, end); returns the time it adds to multiplies in the queue.
+  Booking stall(Cycles start, Cycles end) {
+    const Cycles queued_until = free_;
+    free_ = free_ + stalled(start, std::min(end, queued_until));
+    stalled_until_ = std::max(stalled_until_, end);
+    return {queued_until, free_};
+  }
 
  private:
-  Cycles free_;
+  Cycles stalled(Cycles start, Cycles end) const {
+    return Cycles(start < end ? (end - start).value * stall_percent_ / 100 : 0);
+  }
+
+  int stall_percent_;
+  Cycles free_, stalled_until_;
 };
 
 /// FP32 lanes and special-function unit of a core: two pipes, each first come first served.

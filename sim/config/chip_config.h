@@ -62,10 +62,11 @@ struct UnitConfig {
 
 /// FP32 lanes and special-function units of one core.
 struct VectorUnitConfig {
-  int fma_per_cycle = 0;      ///< FP32 multiply-adds (or adds, maxima) a cycle
-  int special_per_cycle = 0;  ///< exp2, reciprocal, rsqrt, tanh a cycle
-  int convert_per_cycle = 0;  ///< format conversions a cycle
-  int latency_cycles = 0;     ///< dependent-operation latency
+  int fma_per_cycle = 0;         ///< FP32 multiply-adds (or adds, maxima) a cycle
+  int special_per_cycle = 0;     ///< exp2, reciprocal, rsqrt, tanh a cycle
+  int convert_per_cycle = 0;     ///< format conversions a cycle
+  int latency_cycles = 0;        ///< dependent-operation latency
+  int tensor_stall_percent = 0;  ///< of softmax's time in which the tensor core stands still
 };
 
 /// Software-managed memory of one core (shared memory).

@@ -203,6 +203,14 @@ std::vector<KeyInfo> memory_keys() {
                     [](C& c) { return &c.vector_unit.latency_cycles; },
                     "Issue of an FP32 operation to that of one that needs its result.",
                     "microbenchmark of dependent instructions")),
+      plausible(
+          50, 100,
+          optional(integer(
+              "vector_unit.tensor_stall_percent", "%", 0, 100,
+              [](C& c) { return &c.vector_unit.tensor_stall_percent; },
+              "Share of the time of softmax and rescaling in which multiplies of the core stand "
+              "still.",
+              "throughput of fused attention over head dimensions"))),
 
       integer(
           "scratchpad.size_kib", "KiB", 1, 1 << 20, [](C& c) { return &c.scratchpad.size_kib; },

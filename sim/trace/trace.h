@@ -151,13 +151,15 @@ enum class VectorFunction : std::uint8_t {
   convert,          ///< format conversion
   combine,          ///< weigh and add one partial result
   move,             ///< register move (transpose, gather)
+  transpose,        ///< turn an 8-bit operand of a matrix product round in the scratchpad
 };
 /// Cost of one element: operations on the FP32 lanes, the special-function unit and the converter.
 struct VectorCost {
   VectorFunction function;
   std::string_view name;
   double fma, special, convert;
-  bool is_epilogue;  ///< its time is charged to `epilogue`
+  bool is_epilogue;      ///< its time is charged to `epilogue`
+  bool stalls_products;  ///< multiplies stand still for a share of it (sim/chip/units.h)
 };
 const std::vector<VectorCost>& vector_functions();
 const VectorCost& vector_cost(VectorFunction function);

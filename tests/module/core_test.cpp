@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 
 #include "sim/base/error.h"
@@ -47,6 +49,45 @@ TEST_CASE("vector work takes the longer of lanes and special-function unit") {
   CHECK(
       exp.run(chip("toy")).ops[0].core_cycles[static_cast<std::size_t>(Cause::special_function)] ==
       800);
+}
+
+TEST_CASE("softmax holds up multiplies of another context for a share of its time, norms do not") {
+  // 800 cycles of softmax beside 1600 of multiplies.
+  const auto beside = [](VectorFunction function, int percent) {
+    OneKernel k;
+    k.role("a", {Vector{function, 6400}});
+    k.role("b", {Mma{64, 64, 200}, MmaWait{0}});
+    return k.cycles(chip("toy", {fmt::format("vector_unit.tensor_stall_percent={}", percent)}));
+  };
+  const std::int64_t multiplies = 2 * 64 * 64 * 200 / 1024;
+  CHECK(beside(VectorFunction::softmax, 0) == multiplies + 16);
+  CHECK(beside(VectorFunction::softmax, 75) == multiplies + 600 + 16);
+  CHECK(beside(VectorFunction::softmax, 100) == multiplies + 800 + 16);
+  CHECK(beside(VectorFunction::norm_apply, 75) == multiplies + 16);
+}
+
+TEST_CASE("a multiply that starts during softmax waits for its share of what is left of it") {
+  OneKernel k;
+  k.role("a", {Vector{VectorFunction::softmax, 6400}});
+  k.role("b", {Setup{700}, Mma{64, 64, 200}, MmaWait{0}});
+  const ChipConfig half = chip("toy", {"vector_unit.tensor_stall_percent=50"});
+  CHECK(k.cycles(half) == 700 + 100 / 2 + 1600 + 16);
+  OneKernel after;
+  after.role("a", {Vector{VectorFunction::softmax, 6400}});
+  after.role("b", {Setup{800}, Mma{64, 64, 200}, MmaWait{0}});
+  CHECK(after.cycles(half) == 800 + 1600 + 16);
+}
+
+TEST_CASE("time that softmax adds to multiplies is charged to it") {
+  OneKernel k;
+  k.role("a", {Vector{VectorFunction::softmax, 6400}});
+  k.role("b", {Mma{64, 64, 200}, MmaWait{0}});
+  const RunResult result = k.run(chip("toy", {"vector_unit.tensor_stall_percent=75"}));
+  const auto charged = [&](Cause cause) {
+    return result.ops[0].core_cycles[static_cast<std::size_t>(cause)];
+  };
+  CHECK(charged(Cause::tensor_core) == 1600);
+  CHECK(charged(Cause::special_function) == 600);
 }
 
 TEST_CASE("loops, lets and rasters steer without taking time") {
