@@ -1,23 +1,29 @@
 #include "sim/frontend/kernel_attention.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
 #include "sim/frontend/kernel_gemm.h"
 #include "sim/frontend/kernel_rowwise.h"
 #include "sim/frontend/mapper.h"
+#include "sim/frontend/mapper_machine.h"
 #include "sim/frontend/program_builder.h"
 
 namespace tessera {
 namespace {
 
-/// Rows of Q of one consumer: the M of a matrix instruction of four warps.
-constexpr std::int64_t tile_m = 64;
-/// Unused rows cost nothing on the vector unit beyond this granularity (rows of one warp).
-constexpr std::int64_t vector_row_unit = 16;
-constexpr std::int64_t overhead_registers = 32;
+constexpr std::int64_t overhead_registers = 28;
+constexpr std::int64_t most_registers = 248;  ///< of a thread, a multiple of 8
 constexpr std::int64_t barrier_bytes = 1024;
+/// Dependent reads at the beginning of a block.
+constexpr double lookups = 4;
+/// The list of tiles is by sequence: a warp finds its own among 32 at a time, by a prefix sum.
+constexpr std::int64_t sequences_at_a_time = 32;
+constexpr std::int64_t scan_cycles = 40;
+/// Of the probabilities on their way to an 8-bit operand: scaled and packed, permuted, exchanged.
+constexpr std::int64_t operand_passes = 3;
 
 std::int64_t box_width(const ChipConfig& chip) {
   return std::clamp<std::int64_t>(chip.dma.max_box_rows, 1, 256);
@@ -35,10 +41,8 @@ class AttentionKernel {
   Kernel build() {
     kernel_ = section_.kernel("");
     kernel_.scratchpad_bytes = s_.scratchpad_bytes;
-    kernel_.grid =
-        t_.persistent ? std::min(s_.units, section_.chip().core.count * t_.resident) : s_.units;
+    kernel_.grid = s_.units;
     q_full_ = add_barrier(kernel_, "q_full", 1, 1);
-    q_empty_ = add_empty_barrier(kernel_, "q_empty", 1, t_.consumers);
     k_full_ = add_barrier(kernel_, "k_full", t_.stages, 1);
     k_empty_ = add_empty_barrier(kernel_, "k_empty", t_.stages, t_.consumers);
     v_full_ = add_barrier(kernel_, "v_full", t_.stages, 1);
@@ -55,34 +59,31 @@ class AttentionKernel {
     Expr begin, end;                              ///< KV tiles
   };
 
-  template <class Body>
-  void for_each_unit(RoleBuilder& role, Body&& body) {
-    role.loop("unit", RoleBuilder::cluster(), s_.units, kernel_.grid, [&](const Expr& unit) {
-      Unit u;
-      Expr index = unit;
-      const std::int64_t per_split = s_.pairs * s_.q_tiles;
-      if (s_.splits > 1) {
-        u.split = role.quotient("split", index, per_split);
-        index = role.remainder("index", index, per_split);
-      }
-      Expr pair = index;
-      if (s_.q_tiles > 1) {
-        // Heads whose K and V share the L2 run together, their longest tiles (the last, if causal)
-        // first.
-        const std::int64_t per_section = s_.section_pairs * s_.q_tiles;
-        const Expr section = role.quotient("section", index, per_section);
-        const Expr inside = role.remainder("inside", index, per_section);
-        const Expr back = role.quotient("back", inside, s_.section_pairs);
-        u.q_tile = back * -1 + (s_.q_tiles - 1);
-        pair = section * s_.section_pairs + role.remainder("pair", inside, s_.section_pairs);
-      }
-      u.sequence = role.quotient("sequence", pair, s_.head_tiles);
-      const Expr head_tile = role.remainder("head_tile", pair, s_.head_tiles);
-      u.kv_head = role.quotient("kv_head", head_tile, p_.group() / s_.block_heads);
-      u.head = head_tile * s_.block_heads;
-      kv_range(role, u);
-      body(u);
-    });
+  Unit unit(RoleBuilder& role) {
+    Unit u;
+    Expr index = RoleBuilder::cluster();
+    const std::int64_t per_split = s_.pairs * s_.q_tiles;
+    if (s_.splits > 1) {
+      u.split = role.quotient("split", index, per_split);
+      index = role.remainder("index", index, per_split);
+    }
+    Expr pair = index;
+    if (s_.q_tiles > 1) {
+      // Heads whose K and V share the L2 run together, their longest tiles (the last, if causal)
+      // first.
+      const std::int64_t per_section = s_.section_pairs * s_.q_tiles;
+      const Expr section = role.quotient("section", index, per_section);
+      const Expr inside = role.remainder("inside", index, per_section);
+      const Expr back = role.quotient("back", inside, s_.section_pairs);
+      u.q_tile = back * -1 + (s_.q_tiles - 1);
+      pair = section * s_.section_pairs + role.remainder("pair", inside, s_.section_pairs);
+    }
+    u.sequence = role.quotient("sequence", pair, s_.head_tiles);
+    const Expr head_tile = role.remainder("head_tile", pair, s_.head_tiles);
+    u.kv_head = role.quotient("kv_head", head_tile, p_.group() / s_.block_heads);
+    u.head = head_tile * s_.block_heads;
+    kv_range(role, u);
+    return u;
   }
 
   void kv_range(RoleBuilder& role, Unit& u) {
@@ -97,10 +98,18 @@ class AttentionKernel {
         u.begin = role.quotient("kv_begin", oldest, t_.kv_tile);
       }
     }
-    if (s_.splits > 1) {
+    if (s_.splits == 1) return;
+    if (RoleBuilder::is_constant(u.end)) {
       u.begin = u.split * s_.split_tiles + u.begin;
       u.end = role.minimum("kv_end", u.begin + s_.split_tiles, u.end);
+      return;
     }
+    // An equal part of what this tile of Q sees: begin + split * part, by additions.
+    const Expr part = role.quotient("part", u.end + u.begin * -1 + (s_.splits - 1), s_.splits);
+    const Expr begin = role.variable("first", u.begin);
+    role.loop("earlier", 0, u.split, 1, [&](const Expr&) { role.assign(begin, begin + part); });
+    u.begin = begin;
+    u.end = role.minimum("last", begin + part, u.end);
   }
 
   /// A box of rows x cols in pieces the copy engine takes.
@@ -128,7 +137,6 @@ class AttentionKernel {
   }
 
   void load_q(RoleBuilder& role, const Unit& u) {
-    role.wait(q_empty_);
     const std::int64_t rows = std::min(s_.block_rows, p_.q_len);
     const std::int64_t cols = s_.block_heads * p_.head_dim;
     role.expect(q_full_, box_bytes(p_.q, rows, cols));
@@ -138,31 +146,35 @@ class AttentionKernel {
 
   Role producer() {
     RoleBuilder role("producer", 1, producer_warps, producer_registers);
-    for_each_unit(role, [&](const Unit& u) {
-      // The next tile's first K while the consumers still finish this one; then Q.
+    role.setup(lookup_cycles());
+    const Unit u = unit(role);
+    // The parts of a short tile of Q may be fewer than the splits.
+    role.when_less(u.begin, u.end, [&] {
+      load_q(role, u);
       if (tail_ == 0) {
-        load_kv(role, p_.k, k_full_, k_empty_, u, u.begin, t_.kv_tile);
-        load_q(role, u);
-        load_kv(role, p_.v, v_full_, v_empty_, u, u.begin, t_.kv_tile);
-        role.loop("kv", u.begin + 1, u.end, 1, [&](const Expr& tile) {
-          load_kv(role, p_.k, k_full_, k_empty_, u, tile, t_.kv_tile);
-          load_kv(role, p_.v, v_full_, v_empty_, u, tile, t_.kv_tile);
-        });
+        role.loop("kv", u.begin, u.end, 1,
+                  [&](const Expr& tile) { load_tile(role, u, tile, t_.kv_tile); });
         return;
       }
       // The last tile of a sequence must not run into the next one's rows.
-      load_q(role, u);
       const Expr whole = role.minimum("whole", u.end, full_tiles_);
-      role.loop("kv", u.begin, whole, 1, [&](const Expr& tile) {
-        load_kv(role, p_.k, k_full_, k_empty_, u, tile, t_.kv_tile);
-        load_kv(role, p_.v, v_full_, v_empty_, u, tile, t_.kv_tile);
-      });
-      role.when_less(full_tiles_, u.end, [&] {
-        load_kv(role, p_.k, k_full_, k_empty_, u, full_tiles_, tail_);
-        load_kv(role, p_.v, v_full_, v_empty_, u, full_tiles_, tail_);
-      });
+      role.loop("kv", u.begin, whole, 1,
+                [&](const Expr& tile) { load_tile(role, u, tile, t_.kv_tile); });
+      role.when_less(full_tiles_, u.end, [&] { load_tile(role, u, full_tiles_, tail_); });
     });
     return role.take();
+  }
+
+  void load_tile(RoleBuilder& role, const Unit& u, const Expr& tile, std::int64_t rows) {
+    load_kv(role, p_.k, k_full_, k_empty_, u, tile, rows);
+    load_kv(role, p_.v, v_full_, v_empty_, u, tile, rows);
+  }
+
+  /// A block begins with reads that wait for one another: the next entry of the list of tiles, the
+  /// ends of its sequence's queries, the length of its keys, its row of the block table.
+  std::int64_t lookup_cycles() const {
+    return std::llround(lookups * MachineRates(section_.chip()).l2_latency) +
+           scan_cycles * ceil_div(p_.batch, sequences_at_a_time);
   }
 
   /// K or V arrives in another format than the tensor core multiplies: the consumers convert it.
@@ -171,58 +183,62 @@ class AttentionKernel {
     role.vector(VectorFunction::convert, ceil_div(t_.kv_tile * p_.head_dim, t_.consumers));
   }
 
-  std::int64_t vector_rows() const {
-    return std::min(tile_m, round_up(s_.consumer_rows, vector_row_unit));
-  }
-
   void scores(RoleBuilder& role) {
     role.wait(k_full_);
     convert(role, p_.k);
-    role.mma(tile_m, t_.kv_tile, s_.depth, p_.operands);
+    role.mma(t_.padded_rows, t_.kv_tile, s_.depth, p_.operands);
   }
 
   void values(RoleBuilder& role) {
     role.wait(v_full_);
     convert(role, p_.v);
-    role.mma(tile_m, s_.value_n, t_.kv_tile, p_.operands, OperandSource::registers);
+    // The tensor core wants 8-bit operands with the keys along a row; V has them down a column.
+    if (bits(p_.operands) == 8) {
+      role.vector(VectorFunction::transpose, ceil_div(t_.kv_tile * p_.head_dim, t_.consumers));
+    }
+    role.mma(t_.padded_rows, s_.value_n, t_.kv_tile, p_.operands, OperandSource::registers);
   }
 
   void softmax(RoleBuilder& role) {
-    role.vector(VectorFunction::softmax, vector_rows() * t_.kv_tile);
+    role.vector(VectorFunction::softmax, t_.padded_rows * t_.kv_tile);
+    // The accumulator's order of elements among threads is not that of an 8-bit operand.
+    if (bits(p_.operands) == 8) {
+      role.vector(VectorFunction::transpose, operand_passes * t_.padded_rows * t_.kv_tile);
+    }
   }
 
   Role consumer() {
     RoleBuilder role("consumer", t_.consumers, consumer_warps, s_.consumer_registers);
-    for_each_unit(role, [&](const Unit& u) {
-      role.wait(q_full_);
-      if (bits(section_.tensor(p_.q).format) != bits(p_.operands)) {
-        role.vector(VectorFunction::convert, vector_rows() * p_.head_dim);
-      }
+    const Unit u = unit(role);
+    role.when_less(u.begin, u.end, [&] { attend(role, u); });
+    return role.take();
+  }
+
+  void attend(RoleBuilder& role, const Unit& u) {
+    role.wait(q_full_);
+    if (bits(section_.tensor(p_.q).format) != bits(p_.operands)) {
+      role.vector(VectorFunction::convert, t_.padded_rows * p_.head_dim);
+    }
+    scores(role);
+    role.mma_wait(0);
+    role.arrive(k_empty_);
+    softmax(role);
+    // The next scores are multiplied while these are exponentiated, and the values of the last.
+    role.loop("kv", u.begin + 1, u.end, 1, [&](const Expr&) {
       scores(role);
-      role.mma_wait(0);
+      values(role);
+      role.mma_wait(1);
       role.arrive(k_empty_);
       softmax(role);
-      // The next scores are multiplied while these are exponentiated, and the values of the last.
-      role.loop("kv", u.begin + 1, u.end, 1, [&](const Expr&) {
-        scores(role);
-        values(role);
-        role.mma_wait(1);
-        role.arrive(k_empty_);
-        softmax(role);
-        role.mma_wait(0);
-        role.arrive(v_empty_);
-        role.vector(VectorFunction::rescale, vector_rows() * s_.value_n);
-      });
-      values(role);
       role.mma_wait(0);
       role.arrive(v_empty_);
-      role.vector(VectorFunction::epilogue, vector_rows() * p_.head_dim);
-      store(role, u);
-      // The result leaves through the place of Q.
-      role.store_wait(0);
-      role.arrive(q_empty_);
+      role.vector(VectorFunction::rescale, t_.padded_rows * s_.value_n);
     });
-    return role.take();
+    values(role);
+    role.mma_wait(0);
+    role.arrive(v_empty_);
+    role.vector(VectorFunction::epilogue, t_.padded_rows * p_.head_dim);
+    store(role, u);
   }
 
   void store(RoleBuilder& role, const Unit& u) {
@@ -252,10 +268,10 @@ class AttentionKernel {
       return;
     }
     const Expr unit = t_.consumers > 1 ? u.q_tile * t_.consumers + RoleBuilder::copy() : u.q_tile;
-    const std::int64_t full = p_.q_len / tile_m;
-    const std::int64_t rest = p_.q_len % tile_m;
+    const std::int64_t full = p_.q_len / consumer_tile_rows;
+    const std::int64_t rest = p_.q_len % consumer_tile_rows;
     const bool beyond = s_.q_tiles * t_.consumers != full + (rest > 0 ? 1 : 0);
-    const Expr row = sequence_row + unit * tile_m;
+    const Expr row = sequence_row + unit * consumer_tile_rows;
     const auto guarded = [&](std::int64_t limit, std::int64_t rows) {
       const auto body = [&] { store_box(role, row, u.head * p_.head_dim, rows, p_.head_dim); };
       if (beyond) {
@@ -264,9 +280,9 @@ class AttentionKernel {
         body();
       }
     };
-    if (rest == 0) return guarded(full, tile_m);
+    if (rest == 0) return guarded(full, consumer_tile_rows);
     // The last rows of a sequence: a smaller box, as the next sequence follows.
-    if (full > 0) role.when_less(unit, full, [&] { guarded(full, tile_m); });
+    if (full > 0) role.when_less(unit, full, [&] { guarded(full, consumer_tile_rows); });
     role.when_less(full - 1, unit, [&] { guarded(full + 1, rest); });
   }
 
@@ -286,7 +302,7 @@ class AttentionKernel {
   std::int64_t tail_ = 0;  ///< rows of the last KV tile, if it needs a box of its own
   std::int64_t full_tiles_ = 0;
   Kernel kernel_;
-  std::uint16_t q_full_ = 0, q_empty_ = 0, k_full_ = 0, k_empty_ = 0, v_full_ = 0, v_empty_ = 0;
+  std::uint16_t q_full_ = 0, k_full_ = 0, k_empty_ = 0, v_full_ = 0, v_empty_ = 0;
 };
 
 }  // namespace
@@ -297,8 +313,9 @@ AttentionShape::AttentionShape(const SectionBuilder& section, const AttentionPro
   const bool packed = tiling.packed_heads > 0;
   block_heads = packed ? tiling.packed_heads : 1;
   consumer_heads = packed ? ceil_div(block_heads, tiling.consumers) : 1;
-  block_rows = packed ? problem.q_len : tiling.consumers * tile_m;
-  consumer_rows = packed ? consumer_heads * problem.q_len : std::min(tile_m, problem.q_len);
+  block_rows = packed ? problem.q_len : tiling.consumers * consumer_tile_rows;
+  consumer_rows =
+      packed ? consumer_heads * problem.q_len : std::min(consumer_tile_rows, problem.q_len);
   q_tiles = ceil_div(problem.q_len, block_rows);
   head_tiles = problem.heads / block_heads;
   pairs = problem.batch * head_tiles;
@@ -327,8 +344,7 @@ AttentionShape::AttentionShape(const SectionBuilder& section, const AttentionPro
   depth = round_up(problem.head_dim, 256 / bits(problem.operands));
   value_n = round_up(problem.head_dim, 8);
   const std::int64_t operand = bits(problem.operands);
-  q_bytes =
-      tiling.consumers * tile_m * depth * std::max<std::int64_t>(operand, splits > 1 ? 32 : 16) / 8;
+  q_bytes = tiling.consumers * consumer_tile_rows * depth * std::max<std::int64_t>(operand, 16) / 8;
   k_bytes = tiling.kv_tile * depth *
             std::max<std::int64_t>(operand, bits(section.tensor(problem.k).format)) / 8;
   v_bytes = tiling.kv_tile * value_n *
@@ -336,10 +352,16 @@ AttentionShape::AttentionShape(const SectionBuilder& section, const AttentionPro
   scratchpad_bytes = q_bytes + tiling.stages * (k_bytes + v_bytes) + barrier_bytes;
 
   const std::int64_t threads = consumer_warps * 32;
-  const std::int64_t registers = ceil_div(tile_m * tiling.kv_tile, threads) +
-                                 ceil_div(tile_m * tiling.kv_tile * operand / 32, threads) +
-                                 ceil_div(tile_m * value_n, threads) + overhead_registers;
+  const std::int64_t registers =
+      ceil_div(consumer_tile_rows * tiling.kv_tile, threads) +
+      ceil_div(consumer_tile_rows * tiling.kv_tile * operand / 32, threads) +
+      ceil_div(consumer_tile_rows * value_n, threads) + overhead_registers;
   consumer_registers = std::max<std::int64_t>(64, round_up(registers, 8));
+  if (tiling.whole_core) {
+    const std::int64_t left = chip.core.registers / 32 - producer_warps * producer_registers;
+    consumer_registers = std::clamp<std::int64_t>(
+        left / (tiling.consumers * consumer_warps) / 8 * 8, consumer_registers, most_registers);
+  }
 }
 
 bool fits(const SectionBuilder& section, const AttentionProblem& problem,
@@ -350,21 +372,80 @@ bool fits(const SectionBuilder& section, const AttentionProblem& problem,
   if (tiling.packed_heads > 0 && problem.group() % tiling.packed_heads != 0) return false;
   const AttentionShape shape(section, problem, tiling);
   if (tiling.packed_heads > 0 &&
-      (shape.consumer_rows > tile_m ||
+      (shape.consumer_rows > consumer_tile_rows ||
        (tiling.consumers - 1) * shape.consumer_heads >= shape.block_heads)) {
     return false;
   }
   if (shape.block_rows > box_width(chip)) return false;
-  if (tiling.splits > 1 && (shape.q_tiles > 1 || shape.splits != tiling.splits)) return false;
+  if (shape.splits != tiling.splits) return false;
   if (shape.consumer_registers > 255) return false;
+  return resident_attention_blocks(shape, tiling, chip) > 0;
+}
+
+std::int64_t resident_attention_blocks(const AttentionShape& shape, const AttentionTiling& tiling,
+                                       const ChipConfig& chip) {
   const std::int64_t scratchpad = shape.scratchpad_bytes + chip.scratchpad.reserved_per_block_bytes;
-  if (scratchpad * tiling.resident > std::int64_t{chip.scratchpad.size_kib} * 1024) return false;
   const std::int64_t registers =
       32 * (producer_warps * producer_registers +
             tiling.consumers * consumer_warps * shape.consumer_registers);
-  if (registers * tiling.resident > chip.core.registers) return false;
   const std::int64_t warps = producer_warps + tiling.consumers * consumer_warps;
-  return warps * tiling.resident <= chip.core.max_warps && tiling.resident <= chip.core.max_blocks;
+  return std::min({std::int64_t{chip.scratchpad.size_kib} * 1024 / scratchpad,
+                   chip.core.registers / registers, chip.core.max_warps / warps,
+                   std::int64_t{chip.core.max_blocks}});
+}
+
+namespace {
+
+void append_to_cache(SectionBuilder& section, const AttentionProblem& p) {
+  QkvOutput to;
+  to.kv_cols = p.kv_heads * p.head_dim;
+  to.batch = p.batch;
+  to.q_len = p.q_len;
+  to.kv_len = p.kv_len;
+  to.k = p.k;
+  to.v = p.v;
+  RowwiseProblem append;
+  append.name = "append";
+  append.rows = p.batch * p.q_len;
+  append.cols = 2 * to.kv_cols;
+  append.inputs.push_back({section.input(3)});
+  append.steps.push_back({VectorFunction::convert});
+  append.output = p.k;
+  append.column_unit = to.kv_cols;
+  append.qkv = to;
+  lower_rowwise(section, append);
+}
+
+void quantise_queries(SectionBuilder& section, AttentionProblem& p) {
+  if (bits(section.tensor(p.q).format) == bits(p.operands)) return;
+  RowwiseProblem quantise;
+  quantise.name = "quantise";
+  quantise.rows = p.batch * p.q_len;
+  quantise.cols = p.heads * p.head_dim;
+  quantise.inputs.push_back({p.q});
+  quantise.steps.push_back({VectorFunction::quantise});
+  quantise.output = section.workspace("q", p.operands, quantise.rows, quantise.cols);
+  lower_rowwise(section, quantise);
+  p.q = quantise.output;
+}
+
+}  // namespace
+
+void begin_attention_call(SectionBuilder& section, AttentionProblem& problem) {
+  append_to_cache(section, problem);
+  quantise_queries(section, problem);
+  const MachineRates rates(section.chip());
+  const auto one_block = [&](const std::string& name, double cycles) {
+    Kernel kernel = section.kernel(name);
+    RoleBuilder role(name, 1, 4, 32);
+    role.setup(std::llround(cycles));
+    kernel.roles.push_back(role.take());
+    section.add(std::move(kernel));
+  };
+  if (problem.causal) one_block("clear", rates.l2_latency);
+  // Lengths of queries and keys, then the list, in memory nobody has touched; sums over the
+  // sequences between.
+  one_block("plan", 2 * rates.hbm_latency + 2 * rates.l2_latency);
 }
 
 void lower_attention(SectionBuilder& section, const AttentionProblem& problem,

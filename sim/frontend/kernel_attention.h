@@ -7,6 +7,9 @@
 
 namespace tessera {
 
+/// Rows of Q of one consumer: the M of a matrix instruction of four warps.
+constexpr std::int64_t consumer_tile_rows = 64;
+
 /// O = softmax(Q K^T) V for each sequence and head; query i stands at position kv_len - q_len + i.
 struct AttentionProblem {
   std::int64_t batch = 1, q_len = 1, kv_len = 1, heads = 1, kv_heads = 1, head_dim = 64;
@@ -26,11 +29,14 @@ struct AttentionTiling {
   /// > 0: a block holds so many heads of one KV head, each with all its q_len rows, side by side in
   /// the tensor core's rows (a divisor of the group); 0: 64 rows of one head for each consumer.
   std::int64_t packed_heads = 0;
+  /// Rows a consumer multiplies, softens and rescales: more than 64 where it stands for consumers
+  /// of the library's block that have none of the rows in use.
+  std::int64_t padded_rows = consumer_tile_rows;
   std::int64_t kv_tile = 128;
-  std::int64_t stages = 2;    ///< of the K ring, and of the V ring
-  std::int64_t splits = 1;    ///< of the KV sequence; > 1: a combine kernel follows
-  std::int64_t resident = 1;  ///< blocks a core is meant to hold
-  bool persistent = false;    ///< a core's blocks loop over tiles; else a block for each tile
+  std::int64_t stages = 2;  ///< of the K ring, and of the V ring
+  std::int64_t splits = 1;  ///< of the KV sequence; > 1: a combine kernel follows
+  /// The consumers deal out the registers of the whole core, so it holds one block.
+  bool whole_core = false;
 };
 
 /// Sizes that follow from a tiling.
@@ -57,8 +63,16 @@ struct AttentionShape {
   std::int64_t consumer_registers;
 };
 
+/// Blocks a core holds.
+std::int64_t resident_attention_blocks(const AttentionShape& shape, const AttentionTiling& tiling,
+                                       const ChipConfig& chip);
 bool fits(const SectionBuilder& section, const AttentionProblem& problem,
           const AttentionTiling& tiling);
+
+/// The kernels that a serving library's call begins with: the new tokens' keys and values go to the
+/// cache (converted to its format), Q is quantised if the tensor core multiplies 8 bits, counters
+/// are cleared, and one block reads the lengths of the sequences and lists the tiles.
+void begin_attention_call(SectionBuilder& section, AttentionProblem& problem);
 
 void lower_attention(SectionBuilder& section, const AttentionProblem& problem,
                      const AttentionTiling& tiling);

@@ -82,9 +82,10 @@ bool is_append(const Op& op, TensorId id) {
   return appends && op.outputs.size() == 3 && op.outputs.front() != id && contains(op.outputs, id);
 }
 
-/// Rows of a cache that earlier operations of the block have just written.
+/// Rows of a cache that earlier operations of the block, or this call itself, have just written.
 std::int64_t rows_written_before(const GraphBlock& block, const Op& op, TensorId id) {
   const Tensor& tensor = tensor_of(block, id);
+  if (op.library_call && tensor.kind == TensorKind::kv_cache) return op.batch * op.q_len;
   for (const Op& earlier : block.ops) {
     if (&earlier == &op) break;
     if (is_append(earlier, id)) return appended_rows(earlier, tensor);

@@ -68,7 +68,8 @@ using TensorId = int;
 ///   A[m, k], B[n, k], (residual[m, n]) -> C[m, n]
 /// - attention: batch q_len kv_len heads kv_heads head_dim causal window kv_format;
 ///   Q[batch*q_len, heads*head_dim] (the first columns of a wider tensor where it is a fused QKV
-///   result), K and V[batch*kv_len, kv_heads*head_dim] -> O[batch*q_len, heads*head_dim]
+///   result), K and V[batch*kv_len, kv_heads*head_dim], of a library call the new tokens' keys and
+///   values[batch*q_len, 2*kv_heads*head_dim] -> O[batch*q_len, heads*head_dim]
 /// - moe: tokens hidden inter topk experts gated;
 ///   x[tokens, hidden], W_up[experts*(gated?2:1)*inter, hidden], W_down[experts*hidden, inter],
 ///   (residual[tokens, hidden]) -> y[tokens, hidden]
@@ -102,6 +103,10 @@ struct Op {
   bool causal = false;
   std::int64_t window = 0;  ///< sliding window in tokens, 0 = none
   Format kv_format = Format::bf16;
+  /// attention: a serving library's call. It appends the new tokens' keys and values to the cache,
+  /// quantises Q if the tensor core multiplies 8 bits, and plans its tiles. In a model the
+  /// operations before append, and the layers share one plan.
+  bool library_call = false;
 
   std::int64_t rows = 0, cols = 0;
 

@@ -30,8 +30,6 @@ Estimate estimate_rowwise(const SectionBuilder& section, const RowwiseProblem& p
                           const RowwiseTiling& tiling);
 RowwiseTiling choose_rowwise(const SectionBuilder& section, const RowwiseProblem& problem);
 
-Estimate estimate_attention(const SectionBuilder& section, const AttentionProblem& problem,
-                            const AttentionTiling& tiling);
 AttentionTiling choose_attention(const SectionBuilder& section, const AttentionProblem& problem);
 
 }  // namespace tessera

@@ -31,7 +31,9 @@ const std::vector<OpFacts>& op_facts() {
        {"bf16", "fp16", "tf32", "fp8", "fp8+promote", "fp8-block"}},
       {OpKind::attention,
        Shape::attention,
-       "fused (flash) attention over a KV cache; q_len=1 is a decode step",
+       "fused (flash) attention, q_len=1 is a decode step; with kv_dtype as a library calls it on "
+       "a "
+       "cache: append, plan, attend",
        {"bf16", "fp16", "fp8"}},
       {OpKind::softmax, Shape::elementwise, "softmax of each row", wide},
       {OpKind::layernorm, Shape::elementwise, "layer normalisation of each row", wide},
@@ -204,6 +206,8 @@ class Request {
     return found == values_.end() ? absent : found->second;
   }
 
+  bool has(const std::string& key) const { return values_.count(key) > 0; }
+
   [[noreturn]] void fail(const std::string& key, const std::string& wrong,
                          const std::string& right) const {
     throw InputError(where_, where_.file.empty() ? "--op: " + key : key, wrong, right);
@@ -291,6 +295,7 @@ GraphBlock attention(const Request& request, Op op) {
   op.head_dim = request.number("head_dim");
   op.causal = request.number("causal") != 0;
   op.window = request.number("window");
+  op.library_call = request.has("kv_dtype");
   const std::string dtype = request.given("dtype", "bf16");
   op.kv_format = operand_format(request.parse("kv_dtype", {"bf16", "fp16", "fp8"}, dtype));
   if (op.heads % op.kv_heads != 0) {
@@ -310,13 +315,18 @@ GraphBlock attention(const Request& request, Op op) {
   check_flops(request, {16, op.batch, op.heads, op.head_dim, op.q_len, op.kv_len});
   const Format operand = operand_format(op.precision);
   OpBlock block(request);
-  op.inputs = {block.input("Q", operand, op.batch * op.q_len, op.heads * op.head_dim),
+  const Format activation = activation_format(op.precision);
+  op.inputs = {block.input("Q", op.library_call ? activation : operand, op.batch * op.q_len,
+                           op.heads * op.head_dim),
                block.add("K", op.kv_format, op.batch * op.kv_len, op.kv_heads * op.head_dim,
                          TensorKind::kv_cache, false),
                block.add("V", op.kv_format, op.batch * op.kv_len, op.kv_heads * op.head_dim,
                          TensorKind::kv_cache, false)};
-  op.outputs = {block.output("O", activation_format(op.precision), op.batch * op.q_len,
-                             op.heads * op.head_dim)};
+  if (op.library_call) {
+    op.inputs.push_back(
+        block.input("KV", activation, op.batch * op.q_len, 2 * op.kv_heads * op.head_dim));
+  }
+  op.outputs = {block.output("O", activation, op.batch * op.q_len, op.heads * op.head_dim)};
   return block.take(std::move(op));
 }
 

@@ -112,6 +112,10 @@ class RoleBuilder {
   void vector(VectorFunction function, std::int64_t elements) {
     if (elements > 0) emit(Vector{function, elements});
   }
+  /// Nothing for zero cycles.
+  void setup(std::int64_t cycles) {
+    if (cycles > 0) emit(Setup{cycles});
+  }
   void signal(const Expr& index) { emit(Signal{index}); }
   void await_signal(const Expr& index, const Expr& count) { emit(AwaitSignal{index, count}); }
   void collective(CollectiveKind kind, std::int64_t ranks, std::int64_t bytes) {

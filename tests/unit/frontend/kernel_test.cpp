@@ -279,6 +279,65 @@ TEST_CASE("softmax elements and matrix products of attention cover every pair") 
   }
 }
 
+TEST_CASE(
+    "8-bit attention turns every element of V and, three times over, the probabilities round") {
+  const ChipConfig chip = wide_chip();
+  const auto turned = [&](const std::string& dtype) {
+    const Trace trace = lower_op_text(
+        "attention batch=1 q_len=1024 kv_len=1024 heads=1 kv_heads=1 head_dim=128 dtype=" + dtype,
+        chip);
+    std::vector<std::int64_t> elements;
+    for (const Vector& vector : instructions<Vector>(trace.sections[0].kernels.at(0))) {
+      if (vector.function == VectorFunction::transpose) elements.push_back(vector.elements);
+    }
+    return elements;
+  };
+  CHECK(turned("bf16").empty());
+  // Two consumers of 64 rows share a tile of 160 keys: first softmax, loop, last values.
+  const std::int64_t probabilities = 3 * 64 * 160, values = 160 * 128 / 2;
+  CHECK(turned("fp8") == std::vector<std::int64_t>{probabilities, values, probabilities, values});
+}
+
+TEST_CASE("a library's call of attention appends, plans and attends; a bare kernel only attends") {
+  const ChipConfig chip = wide_chip();
+  const auto kernels = [&](const std::string& fields) {
+    const Trace trace = lower_op_text(
+        "attention batch=2 q_len=128 kv_len=128 heads=4 kv_heads=2 head_dim=64 " + fields, chip);
+    CHECK(findings(trace, chip) == "");
+    std::vector<std::string> names;
+    for (const Kernel& kernel : trace.sections[0].kernels) {
+      const std::size_t dot = kernel.name.rfind('.');
+      names.push_back(kernel.name.substr(dot == std::string::npos ? 0 : dot + 1));
+    }
+    return names;
+  };
+  CHECK(kernels("causal=1").size() == 1);
+  CHECK(kernels("causal=1 kv_dtype=bf16") ==
+        std::vector<std::string>{"append", "clear", "plan", kernels("causal=1").front()});
+  CHECK(kernels("kv_dtype=bf16") ==
+        std::vector<std::string>{"append", "plan", kernels("causal=1").front()});
+  CHECK(
+      kernels("causal=1 dtype=fp8 kv_dtype=fp8") ==
+      std::vector<std::string>{"append", "quantise", "clear", "plan", kernels("causal=1").front()});
+}
+
+TEST_CASE("a library's call writes the new keys and values, once, behind those in the cache") {
+  const ChipConfig chip = wide_chip();
+  const Trace trace = lower_op_text(
+      "attention batch=3 q_len=2 kv_len=50 heads=4 kv_heads=2 head_dim=64 causal=1 kv_dtype=bf16",
+      chip);
+  const Kernel& append = trace.sections[0].kernels.front();
+  std::int64_t written = 0;
+  for (const Store& store : instructions<Store>(append)) {
+    const std::string& name = trace.sections[0].tensors[store.tensor].name;
+    CHECK((name == "K" || name == "V"));
+    written += store.rows * store.cols;
+  }
+  CHECK(written > 0);
+  // What the call itself writes is no compulsory read: 48 of 50 rows of K and V, two heads.
+  CHECK(trace.sections[0].ops[0].compulsory_read.value == 2 * 3 * 48 * 2 * 64 * 2);
+}
+
 TEST_CASE("a loop known to run once, and a condition known while building, leave no code") {
   RoleBuilder role("r", 1, 4, 32);
   role.loop("i", 0, 64, 64, [&](const Expr& i) { role.load(0, i, 0, 64, 64); });

@@ -6,8 +6,10 @@
 
 #include "lowering_fixture.h"
 #include "sim/base/error.h"
+#include "tests/support/machine.h"
 
 using namespace tessera;
+using tessera::test::chip;
 
 namespace {
 
@@ -201,21 +203,74 @@ TEST_CASE("an estimate is never below the arithmetic and the cold operand's byte
   }
 }
 
-TEST_CASE("prefill takes two or three consumers, wide K and V tiles and no split") {
-  const AttentionTiling t =
-      AttentionCase("batch=1 q_len=8192 kv_len=8192 heads=32 kv_heads=8 head_dim=128 causal=1")
-          .choose();
-  CHECK(t.consumers >= 2);
-  CHECK(t.kv_tile >= 96);
-  CHECK(t.stages >= 2);
-  CHECK(t.splits == 1);
-  CHECK(t.packed_heads == 0);
+TEST_CASE("prefill takes the tiles of FlashAttention-3 for its head dimension") {
+  const auto tile = [](int head_dim, const std::string& dtype) {
+    const AttentionTiling t =
+        AttentionCase(fmt::format("batch=1 q_len=8192 kv_len=8192 heads=32 kv_heads=8 head_dim={} "
+                                  "causal=1 dtype={} kv_dtype={}",
+                                  head_dim, dtype, dtype))
+            .choose();
+    CHECK(t.stages == 2);
+    CHECK(t.splits == 1);
+    CHECK(t.packed_heads == 0);
+    CHECK(t.whole_core);
+    return std::pair(t.consumers, t.kv_tile);
+  };
+  CHECK(tile(64, "bf16") == std::pair<std::int64_t, std::int64_t>(3, 128));
+  CHECK(tile(128, "bf16") == std::pair<std::int64_t, std::int64_t>(2, 128));
+  CHECK(tile(256, "bf16") == std::pair<std::int64_t, std::int64_t>(2, 80));
+  CHECK(tile(64, "fp8") == std::pair<std::int64_t, std::int64_t>(3, 160));
+  CHECK(tile(128, "fp8") == std::pair<std::int64_t, std::int64_t>(2, 160));
+  CHECK(tile(256, "fp8") == std::pair<std::int64_t, std::int64_t>(2, 128));
+}
+
+TEST_CASE("a core too small for the library's tile takes the widest that fits") {
+  ChipConfig small = wide_chip();
+  small.scratchpad.size_kib = 100;
+  const AttentionCase c("batch=1 q_len=4096 kv_len=4096 heads=8 kv_heads=8 head_dim=128 causal=1",
+                        small);
+  const AttentionTiling t = c.choose();
+  CHECK(fits(c.section, c.problem, t));
+  AttentionTiling wider = t;
+  wider.kv_tile += 16;
+  CHECK_FALSE(fits(c.section, c.problem, wider));
+}
+
+TEST_CASE("a block that deals out the whole core's registers is alone on it") {
+  const AttentionCase c("batch=64 q_len=1 kv_len=4096 heads=32 kv_heads=4 head_dim=64");
+  AttentionTiling t = c.choose();
+  REQUIRE(t.whole_core);
+  const auto held = [&] {
+    return resident_attention_blocks(AttentionShape(c.section, c.problem, t), t, c.chip);
+  };
+  CHECK(held() == 1);
+  t.whole_core = false;
+  CHECK(held() > 1);
 }
 
 TEST_CASE("decode packs the heads of a group into one tile's rows") {
   const AttentionTiling t =
       AttentionCase("batch=64 q_len=1 kv_len=4096 heads=32 kv_heads=4 head_dim=128").choose();
   CHECK(t.packed_heads == 8);
+  CHECK(AttentionCase("batch=64 q_len=1 kv_len=4096 heads=4 kv_heads=4 head_dim=128")
+            .choose()
+            .packed_heads == 0);
+}
+
+TEST_CASE("the KV sequence is split when blocks fill less than 80 % of the cores") {
+  // 132 cores, one block each; 105 fill 79.5 %, 106 fill 80.3 %.
+  const auto splits = [](int batch, int kv_len) {
+    return AttentionCase(fmt::format("batch={} q_len=1 kv_len={} heads=8 kv_heads=1 head_dim=128",
+                                     batch, kv_len),
+                         chip("h100-sxm"))
+        .choose()
+        .splits;
+  };
+  CHECK(splits(106, 65536) == 1);
+  CHECK(splits(105, 65536) > 1);
+  // At most 4 tiles are not worth a second kernel, 5 are.
+  CHECK(splits(1, 512) == 1);
+  CHECK(splits(1, 513) == 5);
 }
 
 TEST_CASE("a long sequence on few heads is split to occupy the cores") {
