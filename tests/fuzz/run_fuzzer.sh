@@ -5,7 +5,7 @@ set -euo pipefail
 source_dir=$1 name=$2 seconds=$3
 build=$source_dir/build/fuzz
 mkdir -p "$build/found/$name" "$build/findings"
-# A second for what the parsers do in milliseconds, and memory for what they say they need.
+# Bounds far above what any of these inputs needs on a busy machine.
 exec "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1536 \
   -malloc_limit_mb=768 -max_len=4096 -print_final_stats=1 -verbosity=1 \
   -dict="$source_dir/tests/fuzz/dictionaries/$name.dict" \
