@@ -12,8 +12,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t status_count = 6;
-constexpr std::size_t shown_causes = 3;  ///< of a summary
-constexpr double least_percent = 0.05;   ///< a smaller part is left out of a summary
+constexpr std::size_t shown_causes = 3;    ///< of a summary
+constexpr std::size_t listed_changes = 8;  ///< of a line of details
+constexpr double least_percent = 0.05;     ///< a smaller part is left out of a summary
 
 std::string percent_text(const Change& change) {
   if (change.was == 0) return "from 0";
@@ -47,6 +48,8 @@ std::string origin(const CaseResult& result) {
 std::string list_of(const std::vector<Change>& changes) {
   std::string text;
   for (const Change& change : changes) {
+    if (&change == changes.data() + listed_changes)
+      return text + fmt::format(" and {} more", changes.size() - listed_changes);
     text += fmt::format("{}{} {} -> {} ({})", text.empty() ? "" : ", ", change.what, change.was,
                         change.is, percent_text(change));
   }
