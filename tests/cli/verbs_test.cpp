@@ -34,6 +34,7 @@ TEST_CASE("every verb has a help with an example") {
                                                        {"lower"},
                                                        {"replay"},
                                                        {"validate"},
+                                                       {"calibrate"},
                                                        {"list"},
                                                        {"precision"},
                                                        {"precision", "gemm"},
