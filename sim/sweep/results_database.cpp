@@ -209,12 +209,12 @@ ResultsDatabase ResultsDatabase::create(const std::string& path, const SweepFile
     fs::remove(part, ignored);
     throw InputError({path, 0}, "", "cannot be written: " + why, "give another file");
   }
-  return ResultsDatabase(SqliteFile(path, SqliteFile::Mode::write));
+  return ResultsDatabase(SqliteFile(path, SqliteFile::Mode::open));
 }
 
 ResultsDatabase ResultsDatabase::open(const std::string& path, const SweepFile& sweep,
                                       const SweepPlan& plan) {
-  SqliteFile file(path, SqliteFile::Mode::write);
+  SqliteFile file(path, SqliteFile::Mode::open);
   check_format(file);
   ResultsDatabase database(std::move(file));
   database.check_same(sweep, plan);
@@ -319,7 +319,7 @@ void ResultsDatabase::store(const std::vector<PointOutcome>& outcomes) {
 
 std::size_t ResultsDatabase::merge(const std::string& other) {
   {
-    SqliteFile file(other, SqliteFile::Mode::write);  // may have to finish a killed transaction
+    SqliteFile file(other, SqliteFile::Mode::open);
     check_format(file);
     if (value_of(file, "digest") != value_of(file_, "digest"))
       throw InputError({other, 0}, "", "holds another sweep than " + file_.path(),
@@ -359,7 +359,7 @@ std::size_t ResultsDatabase::merge(const std::string& other) {
 }
 
 std::map<std::string, PointOutcome> ResultsDatabase::done_points(const std::string& path) {
-  SqliteFile file(path, SqliteFile::Mode::read);
+  SqliteFile file(path, SqliteFile::Mode::open);
   check_format(file);
   std::map<std::string, PointOutcome> done;
   std::map<std::int64_t, PointOutcome*> by_id;
@@ -423,7 +423,7 @@ SweepResults read_results(const std::string& path) {
   std::error_code ignored;
   if (!fs::exists(path, ignored))
     throw InputError({path, 0}, "", "no such file", "give a database of `tessera sweep`");
-  SqliteFile file(path, SqliteFile::Mode::read);
+  SqliteFile file(path, SqliteFile::Mode::open);
   check_format(file);
   SweepResults results;
   results.path = path;
@@ -462,7 +462,7 @@ SweepResults read_results(const std::string& path) {
 }
 
 std::vector<PointOperation> read_operations(const std::string& path, std::int64_t point) {
-  SqliteFile file(path, SqliteFile::Mode::read);
+  SqliteFile file(path, SqliteFile::Mode::open);
   check_format(file);
   SqliteFile::Statement select(file, "SELECT * FROM operations WHERE point = ? ORDER BY position");
   select.bind(point);

@@ -14,9 +14,8 @@
 namespace tessera {
 
 SqliteFile::SqliteFile(const std::string& path, Mode mode) : path_(path) {
-  const int flags = mode == Mode::read    ? SQLITE_OPEN_READONLY
-                    : mode == Mode::write ? SQLITE_OPEN_READWRITE
-                                          : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const int flags =
+      mode == Mode::create ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE;
   if (sqlite3_open_v2(path.c_str(), &file_, flags, nullptr) != SQLITE_OK) {
     try {
       fail();

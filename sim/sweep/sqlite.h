@@ -12,7 +12,9 @@ namespace tessera {
 /// file: a full disk, a folder that cannot be written, a file that is no database.
 class SqliteFile {
  public:
-  enum class Mode { read, write, create };
+  /// An existing file is opened for writing where that is allowed, even to be read: what a killed
+  /// process has left half done is undone first.
+  enum class Mode { open, create };
   SqliteFile(const std::string& path, Mode mode);
   ~SqliteFile();
   SqliteFile(SqliteFile&& other) noexcept;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <set>
 #include <string>
 
@@ -210,6 +211,21 @@ TEST_CASE("two plans are the same only if points, metrics and version are") {
   CHECK(plan_digest("axes: {l2.size_mib: [1, 4]}\n", "1.0") != first);
   CHECK(plan_digest(axes + "metrics: {area: l2.size_mib}\n", "1.0") != first);
   CHECK(plan_digest(axes + "set: {hbm.bandwidth_gbps: 77}\n", "1.0") != first);
+}
+
+TEST_CASE("every sweep that comes with the program makes sense, point by point") {
+  std::size_t files = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(TESSERA_SOURCE_DIR "/configs/sweeps")) {
+    INFO(entry.path().string());
+    ++files;
+    const SweepFile sweep = read_sweep_file(entry.path().string());
+    CHECK_FALSE(sweep.question.empty());
+    PointBuilder builder(sweep, folders);
+    const SweepPlan plan = make_plan(sweep, builder, "1.0");
+    for (const std::string& message : plan.messages) CHECK(message.empty());
+  }
+  CHECK(files >= 5);
 }
 
 }  // namespace
