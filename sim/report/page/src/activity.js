@@ -47,6 +47,8 @@ function kernels(run, section) {
 /** layers: [{key, label, fill}], stacked from the bottom. */
 function series({title, description, unit, scale, layers, all, section, peak, peakName}) {
   const at = (bin, key) => rate(bin, key) * scale;
+  if (all.every(bin => layers.every(({key}) => bin[key] === 0)))
+    return element('p', {class: 'note'}, `${title}: nothing in this section.`);
   const stacked = all.map(bin => {
     let base = 0;
     return layers.map(layer => ({bin, layer, y1: base, y2: base += at(bin, layer.key)}));

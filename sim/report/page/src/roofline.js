@@ -1,9 +1,9 @@
 // The roofline: FLOP/s against FLOP per byte of DRAM traffic, every operation on it.
 import * as Plot from '@observablehq/plot';
 import {bounds} from './causes.js';
-import {chart, legend, symbolPicture, table, value} from './elements.js';
+import {chart, element, legend, symbolPicture, table, value} from './elements.js';
 import {number, percent, shortened, time} from './format.js';
-import {intensity, sharedPrefix} from './run_data.js';
+import {intensity, sharedPrefix, unnumbered} from './run_data.js';
 
 /**
  * Places texts beside marks without one covering another: those of most weight first, each to the
@@ -35,6 +35,10 @@ export function roofline(runs) {
   const points = runs.flatMap(({run, label}, which) => run.layers
     .filter(layer => intensity(layer) !== null && layer.tflops > 0)
     .map(layer => ({run, label, which, layer, x: intensity(layer), y: layer.tflops})));
+  if (points.length === 0) {
+    return element('p', {class: 'note'},
+      'No operation has both FLOPs and DRAM traffic: none is on the roofline.');
+  }
   const {peak_tflops: peak, hbm_peak_gbps: bandwidth} = runs[0].run;
   const ridge = peak * 1e3 / bandwidth;
   const low = Math.min(ridge / 8, ...points.map(p => p.x)) / 1.6;
@@ -52,12 +56,17 @@ export function roofline(runs) {
   const weight = p => p.layer.time_us * p.layer.repeat;
   const prefix = sharedPrefix(points.map(p => p.layer.name));
   const sorted = [...points].sort((a, b) => weight(b) - weight(a));
+  const first = new Map();  // of the operations of equal layers
+  for (const p of sorted) {
+    const key = `${p.which} ${unnumbered(p.layer.name)}`;
+    if (!first.has(key)) first.set(key, p);
+  }
   const top = peak * 2.2, margin = {left: 56, right: 20, top: 24, bottom: 42};
   const draw = width => {
     const height = Math.min(460, Math.max(300, width * 0.5));
     // Direct text for what takes longest.
-    const labelled = placed(sorted.map(p => ({
-      ...p, text: shortened(name(p).replace(prefix, ''), 26),
+    const labelled = placed([...first.values()].map(p => ({
+      ...p, text: shortened(unnumbered(name(p)).replace(prefix, ''), 26),
       px: margin.left + Math.log(p.x / low) / Math.log(high / low) *
         (width - margin.left - margin.right),
       py: height - margin.bottom - Math.log(p.y / bottom) / Math.log(top / bottom) *
