@@ -18,7 +18,7 @@ constexpr std::int64_t overhead_registers = 28;
 constexpr std::int64_t most_registers = 248;  ///< of a thread, a multiple of 8
 constexpr std::int64_t barrier_bytes = 1024;
 /// Dependent reads at the beginning of a block.
-constexpr double lookups = 4;
+constexpr double lookups = 5;
 /// The list of tiles is by sequence: a warp finds its own among 32 at a time, by a prefix sum.
 constexpr std::int64_t sequences_at_a_time = 32;
 constexpr std::int64_t scan_cycles = 40;
@@ -171,7 +171,8 @@ class AttentionKernel {
   }
 
   /// A block begins with reads that wait for one another: the next entry of the list of tiles, the
-  /// ends of its sequence's queries, the length of its keys, its row of the block table.
+  /// ends of its sequence's queries, the length of its keys, its row of the block table, the
+  /// descriptors of its boxes.
   std::int64_t lookup_cycles() const {
     return std::llround(lookups * MachineRates(section_.chip()).l2_latency) +
            scan_cycles * ceil_div(p_.batch, sequences_at_a_time);
