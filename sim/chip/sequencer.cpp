@@ -376,6 +376,13 @@ void Sequencer::run(Context& context, Cycles now) {
           const Booking stalled = core.tensor_core.stall(booking.start, booking.end);
           if (stalled.start < stalled.end) {
             core.ledger.busy(stalled.start, stalled.end, step.cause, context.waited);
+            if constexpr (recorded) {
+              if (recording_.recorder->wants(core.id)) {
+                Slice held_up = slice(context, TrackKind::tensor_core, stalled.start, stalled.end);
+                held_up.cause = step.cause;
+                recording_.recorder->add(held_up);
+              }
+            }
           }
         }
         was_busy();
