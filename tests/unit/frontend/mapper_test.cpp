@@ -6,10 +6,8 @@
 
 #include "lowering_fixture.h"
 #include "sim/base/error.h"
-#include "tests/support/machine.h"
 
 using namespace tessera;
-using tessera::test::chip;
 
 namespace {
 
@@ -262,7 +260,7 @@ TEST_CASE("the KV sequence is split when blocks fill less than 80 % of the cores
   const auto splits = [](int batch, int kv_len) {
     return AttentionCase(fmt::format("batch={} q_len=1 kv_len={} heads=8 kv_heads=1 head_dim=128",
                                      batch, kv_len),
-                         chip("h100-sxm"))
+                         wide_chip())
         .choose()
         .splits;
   };
