@@ -325,7 +325,7 @@ TEST_CASE("split attention leaves an FP32 part for each split, and one kernel co
   CHECK(section.kernels[0].grid == 16);
 }
 
-TEST_CASE("a library's call of attention appends, plans and attends; a bare kernel only attends") {
+TEST_CASE("a library's call of attention appends, plans and attends, a bare kernel only attends") {
   const ChipConfig chip = wide_chip();
   const auto kernels = [&](const std::string& fields) {
     const Trace trace = lower_op_text(
