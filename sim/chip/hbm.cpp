@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/chip/memory_port.h"
 #include "sim/chip/simulation_time.h"
 
 namespace tessera {
@@ -49,11 +50,13 @@ void Hbm::transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) 
   std::int64_t channel = (place + turn_of(round, channels)) % channels;
   HbmPlace at = timing_->place_of(round * interleave_ + offset);
   const bool write = payload.is_write();
+  const auto* runs = payload.get_extension<MemoryRuns>();
+  const std::int64_t run = runs == nullptr ? interleave_ : std::min(runs->run_bytes, interleave_);
   Picoseconds done = now;
   while (left > 0) {
     const std::int64_t size = std::min(left, interleave_ - offset);
     HbmChannel& target = channels_[static_cast<std::size_t>(channel)];
-    done = std::max(done, write ? target.write(now, at, size) : target.read(now, at, size));
+    done = std::max(done, write ? target.write(now, at, size, run) : target.read(now, at, size, run));
     left -= size;
     offset = 0;
     if (++place == channels) {

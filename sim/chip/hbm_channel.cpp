@@ -39,6 +39,7 @@ HbmTiming::HbmTiming(const HbmConfig& c)
       // No refresh: no intervals either, so that nothing closes a row.
       refi(from_ns(c.trfc_ns > 0 ? c.trefi_ns : 0)),
       rfc(from_ns(c.trfc_ns)),
+      row_switch(from_ns(c.row_switch_ns)),
       banks(c.banks),
       bank_groups(c.bank_groups),
       chunk_shift(log2_of(c.interleave_bytes)),
@@ -110,7 +111,8 @@ inline HbmChannel::Opened HbmChannel::open(Picoseconds now, Bank& bank, std::int
   return {allowed.when + timing_->rcd, true};
 }
 
-Picoseconds HbmChannel::read(Picoseconds now, HbmPlace place, std::int64_t size) {
+Picoseconds HbmChannel::read(Picoseconds now, HbmPlace place, std::int64_t size,
+                             std::int64_t run) {
   Bank& bank = banks_[place.bank];
   Picoseconds& group_free =
       group_free_[place.bank & ((std::size_t{1} << timing_->group_shift) - 1)];
@@ -129,18 +131,22 @@ Picoseconds HbmChannel::read(Picoseconds now, HbmPlace place, std::int64_t size)
     writing_ = false;
   }
   bus_free_ = refreshed(std::max(soonest, bus_free_)).when + occupied;
+  const Picoseconds arrived = bus_free_;
+  if (run < size) bus_free_ += timing_->read_switches(size, run);
   bank.last_read = column + occupied - timing_->burst;
   counters_.read_bytes += size;
-  return std::max(bus_free_, column + timing_->cl + occupied);
+  return std::max(arrived, column + timing_->cl + occupied);
 }
 
-Picoseconds HbmChannel::write(Picoseconds now, HbmPlace place, std::int64_t size) {
+Picoseconds HbmChannel::write(Picoseconds now, HbmPlace place, std::int64_t size,
+                              std::int64_t run) {
   waiting_bytes_ += size;
+  if (run < size) waiting_switches_ += timing_->write_switches(size, run);
   counters_.write_bytes += size;
   if (waiting_bytes_ >= write_batch_bytes) {
     const Picoseconds turned = writing_ ? bus_free_ : bus_free_ + timing_->rtw;
     const Refreshed start = refreshed(std::max(now + timing_->cwl, turned));
-    Picoseconds written = start.when + timing_->transfer(waiting_bytes_);
+    Picoseconds written = start.when + timing_->transfer(waiting_bytes_) + waiting_switches_;
     // A refresh that falls into the batch holds up the rest of it.
     written += timing_->rfc * (refreshed(written - Picoseconds(1)).epoch - start.epoch);
     bus_free_ = written;
@@ -151,6 +157,7 @@ Picoseconds HbmChannel::write(Picoseconds now, HbmPlace place, std::int64_t size
     bank.epoch = start.epoch;
     bank.written = written;
     waiting_bytes_ = 0;
+    waiting_switches_ = Picoseconds(0);
   }
   return now + timing_->cwl;
 }

@@ -22,6 +22,16 @@ struct HbmTiming {
   /// The place of a channel-local address.
   HbmPlace place_of(std::int64_t address) const;
 
+  /// What the bus loses between the rows of `size` bytes that lie in runs of `run` bytes. Reads of
+  /// neighbouring runs come close together and find the row open; written runs are evicted in no
+  /// order, so each also has its share of a bank's write recovery.
+  Picoseconds read_switches(std::int64_t size, std::int64_t run) const {
+    return Picoseconds(row_switch.value * size / run);
+  }
+  Picoseconds write_switches(std::int64_t size, std::int64_t run) const {
+    return Picoseconds((row_switch.value + wr.value / banks) * size / run);
+  }
+
   /// Time of `size` bytes on the data bus, whole bursts, rounded once.
   Picoseconds transfer(std::int64_t size) const {
     const std::int64_t bursts = (size + (std::int64_t{1} << burst_shift) - 1) >> burst_shift;
@@ -34,7 +44,7 @@ struct HbmTiming {
   std::int64_t burst_scaled;       ///< one burst, ps * 2^16
   std::int64_t long_burst_scaled;  ///< tCCD_L in bursts * 2^16
   Picoseconds burst;               ///< one burst
-  Picoseconds rcd, rp, ras, cl, cwl, rrd, rtp, wr, wtr, rtw, refi, rfc;
+  Picoseconds rcd, rp, ras, cl, cwl, rrd, rtp, wr, wtr, rtw, refi, rfc, row_switch;
   int banks, bank_groups;
   // log2 of: bytes of a chunk, bank groups, chunks of a row, banks of a group.
   int chunk_shift, group_shift, page_shift, bank_shift;
@@ -67,16 +77,16 @@ class HbmChannel {
   /// tREFI / channels.
   HbmChannel(std::shared_ptr<const HbmTiming> timing, int index, int channels);
 
-  /// Reads `size` bytes within one row at `place`; returns when the last is there.
-  Picoseconds read(Picoseconds now, HbmPlace place, std::int64_t size);
+  /// Reads `size` bytes within one row at `place`, in the matrix runs of `run` bytes; returns when the last is there.
+  Picoseconds read(Picoseconds now, HbmPlace place, std::int64_t size, std::int64_t run);
   /// Posts a write; returns when the controller has accepted it.
-  Picoseconds write(Picoseconds now, HbmPlace place, std::int64_t size);
+  Picoseconds write(Picoseconds now, HbmPlace place, std::int64_t size, std::int64_t run);
   /// The same at a channel-local address.
   Picoseconds read(Picoseconds now, std::int64_t address, std::int64_t size) {
-    return read(now, timing_->place_of(address), size);
+    return read(now, timing_->place_of(address), size, size);
   }
   Picoseconds write(Picoseconds now, std::int64_t address, std::int64_t size) {
-    return write(now, timing_->place_of(address), size);
+    return write(now, timing_->place_of(address), size, size);
   }
 
   struct Counters {
@@ -120,6 +130,7 @@ class HbmChannel {
   Picoseconds bus_free_, activate_free_;
   bool writing_ = false;  // the bus carried writes last
   std::int64_t waiting_bytes_ = 0;
+  Picoseconds waiting_switches_;
   Counters counters_;
 };
 

@@ -77,6 +77,40 @@ int best_row_shift(const Boxes& boxes, const Tensor& tensor, std::int64_t line_b
   return best;
 }
 
+/// Bytes of a row that the boxes of a tensor move at a time; the whole tensor where they move whole
+/// rows, which lie one behind the other.
+std::int64_t run_bytes_of(const Boxes& boxes, const Tensor& tensor, std::int64_t line_bytes,
+                          std::int64_t most) {
+  std::int64_t run = most;
+  for (const auto& [rows, cols] : boxes) {
+    if (cols >= tensor.cols) continue;
+    run = std::min(run, ceil_div(bytes(tensor.format, cols).value, line_bytes) * line_bytes);
+  }
+  return run;
+}
+
+/// The tensors that a section's kernels touch, and those they write.
+struct Footprint {
+  std::set<int> touched, written;
+};
+
+Footprint footprint_of(const Section& section) {
+  Footprint f;
+  for (const Kernel& kernel : section.kernels) {
+    for (const Role& role : kernel.roles) {
+      for (const Instruction& instruction : role.code) {
+        if (const auto* load = std::get_if<Load>(&instruction)) {
+          f.touched.insert(load->tensor);
+        } else if (const auto* store = std::get_if<Store>(&instruction)) {
+          f.touched.insert(store->tensor);
+          f.written.insert(store->tensor);
+        }
+      }
+    }
+  }
+  return f;
+}
+
 }  // namespace
 
 L2::L2(const ChipConfig& chip, MemoryPort& memory)
@@ -121,6 +155,7 @@ void L2::attach(const Section& section) {
     while ((bits(tensor.format) << map.line_shift) < 8 * line_bytes_) ++map.line_shift;
     map.lines_per_row = ((tensor.cols - 1) >> map.line_shift) + 1;
     map.row_shift = best_row_shift(boxes[i], tensor, line_bytes_);
+    map.run_bytes = run_bytes_of(boxes[i], tensor, line_bytes_, segment_bytes_);
     const std::int64_t lines_wide = lines_per_segment >> map.row_shift;
     map.segments_per_row = ceil_div(map.lines_per_row, lines_wide);
     map.segments = map.segments_per_row * ceil_div(tensor.rows, 1LL << map.row_shift);
@@ -137,11 +172,47 @@ void L2::attach(const Section& section) {
             std::int32_t& place = places(map, index)[p];
             Segment& segment = install(partitions_[static_cast<std::size_t>(p)], place,
                                        static_cast<int>(i), index);
-            segment.valid = segment.dirty = lines;
+            segment.valid = lines;
             add_lines(Cycles(0), p, place, count);
           });
   }
   attaching_ = false;
+  begin_full(section);
+}
+
+void L2::begin_full(const Section& section) {
+  const Footprint footprint = footprint_of(section);
+  std::int64_t touched = 0, written = 0, largest = 0;
+  for (const int i : footprint.touched) {
+    touched += section.tensors[static_cast<std::size_t>(i)].size().value;
+  }
+  for (const int i : footprint.written) {
+    const std::int64_t size = section.tensors[static_cast<std::size_t>(i)].size().value;
+    written += size;
+    if (size <= largest) continue;
+    largest = size;
+    old_address_ = section.tensors[static_cast<std::size_t>(i)].address;
+    old_run_bytes_ = tensors_[static_cast<std::size_t>(i)].run_bytes;
+  }
+  const std::int64_t copies = replicate_far_ ? static_cast<std::int64_t>(partitions_.size()) : 1;
+  const std::int64_t capacity =
+      capacity_lines_ * static_cast<std::int64_t>(partitions_.size()) * line_bytes_ / copies;
+  if (touched <= capacity) return;
+  old_dirty_share_ = static_cast<double>(written) / static_cast<double>(touched);
+  for (Partition& p : partitions_) {
+    p.old_lines = std::max<std::int64_t>(0, capacity_lines_ - p.lines);
+  }
+}
+
+void L2::evict_old(Cycles now, int partition, std::int64_t lines) {
+  Partition& p = partitions_[static_cast<std::size_t>(partition)];
+  p.old_lines -= lines;
+  p.old_dirty_lines += static_cast<double>(lines) * old_dirty_share_;
+  if (p.old_dirty_lines < static_cast<double>(lines_per_segment)) return;
+  p.old_dirty_lines -= static_cast<double>(lines_per_segment);
+  memory_.write(now + to_memory_, old_address_, segment_bytes_, old_run_bytes_);
+  old_address_ += segment_bytes_;
+  counters_.hbm_write_bytes += segment_bytes_;
 }
 
 template <class Visit>
@@ -234,7 +305,7 @@ void L2::evict(Cycles now, int partition, std::int32_t slot) {
   TensorMap& map = tensors_[static_cast<std::size_t>(s.map)];
   if (s.dirty != 0 && !attaching_) {
     const std::int64_t bytes = popcount(s.dirty) * line_bytes_;
-    memory_.write(now + to_memory_, address_of(map, s.index), bytes);
+    memory_.write(now + to_memory_, address_of(map, s.index), bytes, map.run_bytes);
     counters_.hbm_write_bytes += bytes;
   }
   p.lines -= popcount(s.valid);
@@ -256,6 +327,9 @@ void L2::drop_copies(int home_partition, const std::int32_t* places, LineMask li
 void L2::add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t added) {
   Partition& p = partitions_[static_cast<std::size_t>(partition)];
   p.lines += added;
+  if (p.old_lines > 0 && p.lines + p.old_lines > capacity_lines_) {
+    evict_old(now, partition, std::min(p.old_lines, p.lines + p.old_lines - capacity_lines_));
+  }
   while (p.lines > capacity_lines_ && p.oldest != keep) evict(now, partition, p.oldest);
 }
 
@@ -300,7 +374,8 @@ void L2::read_segment(Request& request, std::int64_t index, LineMask lines, std:
     counters_.hit_bytes -= miss_bytes;
     if (missing != 0) {
       const Cycles filled =
-          memory_.read(now + to_memory_, address + first_line(missing) * line_bytes_, miss_bytes) +
+          memory_.read(now + to_memory_, address + first_line(missing) * line_bytes_, miss_bytes,
+                       map.run_bytes) +
           to_memory_;
       counters_.hbm_read_bytes += miss_bytes;
       fill_ready = std::max(fill_ready, filled);

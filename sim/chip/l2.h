@@ -90,6 +90,8 @@ class L2 {
     std::vector<std::int32_t> free;
     std::int32_t newest = -1, oldest = -1;
     std::int64_t lines = 0;
+    std::int64_t old_lines = 0;  // left by the run before, least recently used
+    double old_dirty_lines = 0;  // of those that made room, still to be written
     std::uint32_t touches = 0;
     BandwidthCalendar read, write, link;
   };
@@ -97,6 +99,7 @@ class L2 {
     std::int64_t address = 0, rows = 0, lines_per_row = 0;
     int line_shift = 0;  // log2 of elements per line
     int row_shift = 0;   // log2 of rows per segment
+    std::int64_t run_bytes = 0;  // contiguous in memory of what boxes move
     std::int64_t cols = 0;
     std::int64_t segments_per_row = 0, segments = 0;
     // [segment * partitions + partition] -> index in Partition::segments, -1; empty until used.
@@ -137,6 +140,10 @@ class L2 {
   void link_newest(Partition& p, std::int32_t slot);
   void unlink(Partition& p, std::int32_t slot);
   void evict(Cycles now, int partition, std::int32_t slot);
+  // Fills what is free with what a section leaves that ran before this one and was like it.
+  void begin_full(const Section& section);
+  // Makes room for `lines` of an old section's.
+  void evict_old(Cycles now, int partition, std::int64_t lines);
   // `count` lines of one segment.
   void read_segment(Request& request, std::int64_t index, LineMask lines, std::int64_t count);
   L2Answer finish(const Request& request);
@@ -152,6 +159,9 @@ class L2 {
   std::vector<int> near_;         // partition by core
   std::vector<Partition> partitions_;
   std::vector<TensorMap> tensors_;
+  double old_dirty_share_ = 0;         // of the lines left by the run before
+  std::int64_t old_address_ = 0;       // where the next of them are written to
+  std::int64_t old_run_bytes_ = 0;
   std::vector<BandwidthCalendar> read_ports_, write_ports_;
   Counters counters_;
 };

@@ -10,6 +10,7 @@ MemoryPort::MemoryPort(sc_core::sc_module_name name, const ClockDomain& clock)
     : sc_module(name), socket("socket"), clock_(clock) {
   payload_.set_data_ptr(buffer_.data());
   payload_.set_byte_enable_ptr(nullptr);
+  payload_.set_extension(&runs_);
 }
 
 Cycles MemoryPort::transport(Cycles now, std::int64_t address, std::int64_t bytes,
@@ -42,12 +43,16 @@ Cycles MemoryPort::in_pieces(Cycles now, std::int64_t address, std::int64_t byte
   return done;
 }
 
-Cycles MemoryPort::read(Cycles now, std::int64_t address, std::int64_t bytes) {
+Cycles MemoryPort::read(Cycles now, std::int64_t address, std::int64_t bytes,
+                        std::int64_t run_bytes) {
+  runs_.run_bytes = run_bytes;
   if (bytes > max_bytes) return in_pieces(now, address, bytes, tlm::TLM_READ_COMMAND);
   return transport(now, address, bytes, tlm::TLM_READ_COMMAND);
 }
 
-Cycles MemoryPort::write(Cycles now, std::int64_t address, std::int64_t bytes) {
+Cycles MemoryPort::write(Cycles now, std::int64_t address, std::int64_t bytes,
+                         std::int64_t run_bytes) {
+  runs_.run_bytes = run_bytes;
   if (bytes > max_bytes) return in_pieces(now, address, bytes, tlm::TLM_WRITE_COMMAND);
   return transport(now, address, bytes, tlm::TLM_WRITE_COMMAND);
 }

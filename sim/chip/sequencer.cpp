@@ -326,7 +326,7 @@ void Sequencer::run(Context& context, Cycles now) {
         const L2Written written = l2_.write(std::max(now, context.time), core.id, step.object,
                                             step.a.at(v), step.b.at(v), step.x, step.y, step.flag);
         in_time(context, std::max(written.left, written.visible));
-        const Cycles fetch(chip_.scratchpad.latency_cycles);
+        const Cycles fetch(chip_.scratchpad.latency_cycles + chip_.dma.latency_cycles);
         if constexpr (recorded) {
           if (recording_.recorder->wants(core.id)) {
             Slice storing =
@@ -346,16 +346,19 @@ void Sequencer::run(Context& context, Cycles now) {
         }
         break;
       case Opcode::mma: {
+        const Cycles operand_wait = core.scratchpad.operand_wait(
+            context.time, step.busy, step.bytes, chip_.scratchpad.bytes_per_cycle);
         const Booking booking =
-            core.tensor_core.book(context.time, step.busy + step.operand_wait + step.issue);
+            core.tensor_core.book(context.time, step.busy + operand_wait + step.issue);
+        core.scratchpad.mma_ends(booking.end);
         in_time(context, booking.end);
-        core.ledger.tensor(booking.start, step.busy, step.operand_wait, step.issue, context.waited);
+        core.ledger.tensor(booking.start, step.busy, operand_wait, step.issue, context.waited);
         was_busy();
         if constexpr (recorded) {
           if (recording_.recorder->wants(core.id)) {
             Slice multiplying = slice(context, TrackKind::tensor_core, booking.start, booking.end);
             multiplying.cause =
-                step.operand_wait > Cycles(0) ? Cause::scratchpad : Cause::tensor_core;
+                operand_wait > Cycles(0) ? Cause::scratchpad : Cause::tensor_core;
             recording_.recorder->add(multiplying);
           }
         }
@@ -482,6 +485,9 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
   const Cycles dma = Cycles(chip_.dma.latency_cycles) + issued - now;
   push(in_flight, std::make_pair(answer.arrival + dma, box_bytes));
   core.in_flight_bytes += box_bytes;
+  // Zeros beyond the edge of a tensor are not written by way of the port.
+  const std::int64_t filled = std::min(box_bytes, answer.bytes);
+  core.scratchpad.fill(filled);
   TrackPoint copy;
   if constexpr (recorded) {
     if (recording_.recorder->wants(core.id)) {
@@ -502,6 +508,7 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
     Cycles arrival = answer.arrival;
     if (&first[rank] != &own) {
       arrival = std::max(arrival, l2_.deliver(now, first[rank].core->id, answer.bytes));
+      first[rank].core->scratchpad.fill(filled);
     }
     landed<recorded>(first[rank], context.expect_ring, context.expected, box_bytes, arrival + dma,
                      answer.cause, &copy);

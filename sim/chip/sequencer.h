@@ -30,6 +30,7 @@ struct CoreUnits {
   /// Copies in flight to the scratchpad, retired in order: (arrival, bytes).
   boost::circular_buffer<std::pair<Cycles, std::int64_t>> in_flight;
   std::int64_t in_flight_bytes = 0;
+  ScratchpadPort scratchpad;
   Ledger ledger;
 };
 

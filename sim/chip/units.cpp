@@ -18,6 +18,17 @@ MmaCost mma_cost(const Mma& mma, const ChipConfig& chip) {
   return cost;
 }
 
+Cycles ScratchpadPort::operand_wait(Cycles now, Cycles arithmetic, std::int64_t operand_bytes,
+                                    std::int64_t bytes_per_cycle) {
+  constexpr std::int64_t spread = 16;
+  const std::int64_t idle = std::max<std::int64_t>(0, (now - last_end_).value) * bytes_per_cycle;
+  const std::int64_t slack = arithmetic.value * bytes_per_cycle - operand_bytes;
+  waiting_ = std::max<std::int64_t>(0, waiting_ - idle - std::max<std::int64_t>(0, slack));
+  const std::int64_t met = std::min(waiting_ / spread, operand_bytes);
+  waiting_ -= met;
+  return Cycles(ceil_div(std::max<std::int64_t>(0, -slack) + met, bytes_per_cycle));
+}
+
 VectorOccupancy vector_occupancy(const Vector& work, const VectorUnitConfig& unit) {
   const VectorCost& cost = vector_cost(work.function);
   const auto cycles = [&](double per_element, int rate) {

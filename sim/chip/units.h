@@ -95,6 +95,26 @@ class TensorCore {
   Cycles free_, stalled_until_;
 };
 
+/// The scratchpad's port, which operand reads of the tensor core share with the copy engine's
+/// writes. Writes go into what an mma leaves free: the time since the one before it, and what its
+/// own reads need less than its arithmetic. What still waits delays the products, in equal parts of
+/// a sixteenth, as loads land while several of them run:
+///   wait = max(0, operands - arithmetic) + ceil(min(waiting bytes / 16, operand bytes) / rate)
+/// Not modelled: reads by vector instructions, and writes of results.
+class ScratchpadPort {
+ public:
+  /// `bytes` that the copy engine will write.
+  void fill(std::int64_t bytes) { waiting_ += bytes; }
+  /// Cycles that an mma booked for `now` waits beyond its arithmetic.
+  Cycles operand_wait(Cycles now, Cycles arithmetic, std::int64_t operand_bytes,
+                      std::int64_t bytes_per_cycle);
+  void mma_ends(Cycles end) { last_end_ = end; }
+
+ private:
+  std::int64_t waiting_ = 0;
+  Cycles last_end_;
+};
+
 /// FP32 lanes and special-function unit of a core: two pipes, each first come first served.
 class VectorUnit {
  public:

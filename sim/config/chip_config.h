@@ -81,6 +81,7 @@ struct ScratchpadConfig {
 struct DmaConfig {
   int latency_cycles = 0;       ///< added to a plain load's latency
   int issue_cycles = 0;         ///< interval between two requests
+  int prologue_cycles = 0;      ///< start of a block to its first request
   int max_outstanding_kib = 0;  ///< bytes in flight per core; beyond it requests wait
   int max_box_rows = 256;       ///< largest box dimension in elements
   int multicast = 0;            ///< 1: one L2 read may feed all blocks of a cluster
@@ -126,6 +127,7 @@ struct HbmConfig {
   double trrd_ns = 0;        ///< activate to activate, different banks
   double tccd_l_bursts = 0;  ///< column to column, same bank group, in burst times
   double twr_ns = 0, twtr_ns = 0, trtw_ns = 0, trtp_ns = 0;
+  double row_switch_ns = 0;  ///< bus time lost where data of another row follows
   double trefi_ns = 0, trfc_ns = 0;
   int controller_latency_cycles = 0;  ///< L2 miss to memory controller and back, without the device
 };

@@ -100,15 +100,21 @@ class GemmKernel {
   };
   /// Barriers of one pipeline.
   struct Rings {
-    std::uint16_t full = 0, empty = 0, residual_full = 0, residual_empty = 0, turn = 0;
+    std::uint16_t full = 0, empty = 0, residual_full = 0, residual_empty = 0, turn = 0, scales = 0;
+    std::uint16_t store_turn = 0;
   };
 
+  std::int64_t prologue() const { return section_.chip().dma.prologue_cycles; }
   bool shares_loads() const { return t_.cluster > 1; }
   bool streams() const { return t_.streamed > 0; }
   bool has_residual() const { return p_.residual.has_value() && t_.splits == 1; }
+  /// One consumer to a tile then fetches them itself.
+  bool has_output_scales() const { return p_.row_scales && s_.sharers == 1; }
   /// Rows of C behind a tile belong to another group or split.
   bool exact_rows() const { return p_.groups > 1 || t_.splits > 1; }
-  bool rows_beyond() const { return s_.cluster_rows * t_.cluster != s_.tiles_m; }
+  bool rows_beyond() const {
+    return !t_.along_n && s_.cluster_rows * t_.cluster != s_.tiles_m;
+  }
 
   std::string named(const char* what, std::int64_t part) const {
     return s_.parts > 1 ? what + std::to_string(part) : what;
@@ -124,11 +130,19 @@ class GemmKernel {
       r.residual_empty =
           add_empty_barrier(kernel_, named("residual_empty", part), output_buffers(s_), s_.sharers);
     }
+    if (has_output_scales()) r.scales = add_barrier(kernel_, named("scales", part), 1, 1);
     if (s_.parts > 1) {
-      r.turn = part == 0 ? add_empty_barrier(kernel_, named("turn", part), 1, 1)
-                         : add_barrier(kernel_, named("turn", part), 1, 1);
+      const auto turn = [&](const char* what) {
+        return part == 0 ? add_empty_barrier(kernel_, named(what, part), 1, 1)
+                         : add_barrier(kernel_, named(what, part), 1, 1);
+      };
+      r.turn = turn("turn");
+      r.store_turn = turn("store_turn");
     }
     return r;
+  }
+  const Rings& next_part() const {
+    return rings_[static_cast<std::size_t>((part_ + 1) % s_.parts)];
   }
   const Rings& ring() const { return rings_[static_cast<std::size_t>(part_)]; }
 
@@ -140,7 +154,7 @@ class GemmKernel {
                 Tile tile;
                 Expr index = unit;
                 if (t_.splits > 1) {
-                  const std::int64_t per_split = s_.cluster_rows * s_.tiles_n * p_.groups;
+                  const std::int64_t per_split = s_.cluster_rows * s_.cluster_cols * p_.groups;
                   tile.split = role.quotient("split", index, per_split);
                   index = role.remainder("index", index, per_split);
                 }
@@ -188,13 +202,16 @@ class GemmKernel {
   /// Group, row and column of cluster tile `index`.
   void place(RoleBuilder& role, Tile& tile, Expr index) {
     if (p_.groups > 1) {
-      const std::int64_t per_group = s_.cluster_rows * s_.tiles_n;
+      const std::int64_t per_group = s_.cluster_rows * s_.cluster_cols;
       tile.group = role.quotient("group", index, per_group);
       index = role.remainder("in_group", index, per_group);
     }
-    const auto [row, col] = role.raster(index, s_.cluster_rows, s_.tiles_n, t_.raster_group);
-    tile.row = t_.cluster > 1 ? row * t_.cluster + RoleBuilder::rank() : row;
-    tile.col = col;
+    const auto [row, col] = role.raster(index, s_.cluster_rows, s_.cluster_cols, t_.raster_group);
+    const auto of_rank = [&](const Expr& place, bool along) {
+      return along && t_.cluster > 1 ? place * t_.cluster + RoleBuilder::rank() : place;
+    };
+    tile.row = of_rank(row, !t_.along_n);
+    tile.col = of_rank(col, t_.along_n);
   }
 
   /// The block that begins a tile finishes it.
@@ -217,24 +234,30 @@ class GemmKernel {
     const std::int64_t warps = producer_warps / s_.parts;
     RoleBuilder role(named("producer", part_), 1, has_residual() ? warps - 1 : warps,
                      producer_registers);
+    role.setup(prologue());
     const TensorIndex m_tensor = t_.swapped ? p_.b : p_.a;
     const TensorIndex n_tensor = t_.swapped ? p_.a : p_.b;
     const bool m_gathers = p_.gather_a && !t_.swapped;
     const bool n_gathers = p_.gather_a && t_.swapped;
     // The last tile's share of a block may begin beyond the tensor.
+    const bool shares_n = shares_loads() && !t_.along_n, shares_m = shares_loads() && t_.along_n;
     const bool clamp_n =
-        shares_loads() && s_.n_side - (s_.tiles_n - 1) * t_.tile_n <= (t_.cluster - 1) * s_.n_box;
+        shares_n && s_.n_side - (s_.tiles_n - 1) * t_.tile_n <= (t_.cluster - 1) * s_.n_box;
+    const bool clamp_m =
+        shares_m && s_.m_side - (s_.tiles_m - 1) * t_.tile_m <= (t_.cluster - 1) * s_.m_box;
     for_each_tile(role, [&](const Tile& tile) {
       const Expr m_tile = load_row(role, tile);
-      const Expr m_row = m_tile + (m_gathers ? Expr(0) : tile.group * s_.m_side);
+      Expr m_row = m_tile + (m_gathers ? Expr(0) : tile.group * s_.m_side);
+      if (shares_m) m_row = m_row + RoleBuilder::rank() * s_.m_box;
+      if (clamp_m) m_row = role.minimum("m_row", m_row, p_.groups * s_.m_side - 1);
       Expr n_row = tile.col * t_.tile_n + (n_gathers ? Expr(0) : tile.group * s_.n_side);
-      if (shares_loads()) n_row = n_row + RoleBuilder::rank() * s_.n_box;
+      if (shares_n) n_row = n_row + RoleBuilder::rank() * s_.n_box;
       if (clamp_n) n_row = role.minimum("n_row", n_row, p_.groups * s_.n_side - 1);
       role.loop("k", tile.k_begin, tile.k_end, t_.tile_k, [&](const Expr& k) {
         role.wait(ring().empty);
         role.expect(ring().full, s_.stage_bytes);
-        load(role, m_tensor, m_row, k, s_.m_box, m_gathers, false);
-        load(role, n_tensor, n_row, k, s_.n_box, n_gathers, shares_loads());
+        load(role, m_tensor, m_row, k, s_.m_box, m_gathers, shares_m);
+        load(role, n_tensor, n_row, k, s_.n_box, n_gathers, shares_n);
         if (p_.scales_a) {
           const Expr block = role.quotient("block", k, scale_block);
           const Expr token = t_.swapped ? tile.col * t_.tile_n : m_tile;
@@ -294,7 +317,7 @@ class GemmKernel {
     role.signal(slot(RoleBuilder::cluster()));
   }
 
-  std::int64_t scale_cols() const { return t_.swapped ? s_.n_box : s_.m_box; }
+  std::int64_t scale_cols() const { return t_.swapped ? s_.n_box : s_.m_rows; }
 
   void load(RoleBuilder& role, TensorIndex tensor, const Expr& row, const Expr& k,
             std::int64_t rows, bool gathers, bool shared) {
@@ -326,6 +349,7 @@ class GemmKernel {
 
   Role residual_producer() {
     RoleBuilder role(named("residual", part_), 1, 1, producer_registers);
+    role.setup(prologue());
     for_each_tile(
         role, [&](const Tile& tile) { if_owner(role, tile, [&] { load_residual(role, tile); }); });
     return role.take();
@@ -336,17 +360,18 @@ class GemmKernel {
     for_each_chunk(role, tile, [&](const Expr& chunk) {
       role.wait(ring().residual_empty);
       const std::int64_t size = element_bytes(section_.tensor(*p_.residual).format);
-      role.expect(ring().residual_full, s_.m_box * s_.chunk_n * size);
+      role.expect(ring().residual_full, s_.m_rows * s_.chunk_n * size);
       if (t_.swapped) {
-        role.load(*p_.residual, chunk * s_.chunk_n, m_row, s_.chunk_n, s_.m_box);
+        role.load(*p_.residual, chunk * s_.chunk_n, m_row, s_.chunk_n, s_.m_rows);
       } else {
-        role.load(*p_.residual, m_row, chunk * s_.chunk_n, s_.m_box, s_.chunk_n);
+        role.load(*p_.residual, m_row, chunk * s_.chunk_n, s_.m_rows, s_.chunk_n);
       }
     });
   }
 
   Role consumer() {
     RoleBuilder role(named("consumer", part_), s_.sharers, consumer_warps, s_.consumer_registers);
+    role.setup(prologue());
     for_each_tile(role, [&](const Tile& tile) {
       if (p_.promoted) {
         promoted_main_loop(role, tile);
@@ -386,7 +411,7 @@ class GemmKernel {
       role.mma_wait(instructions());
       role.arrive(ring().empty, shares_loads());
     });
-    if (turns) role.arrive(rings_[static_cast<std::size_t>((part_ + 1) % s_.parts)].turn);
+    if (turns) role.arrive(next_part().turn);
     role.mma_wait(0);
     role.arrive(ring().empty, shares_loads());
   }
@@ -394,8 +419,11 @@ class GemmKernel {
   /// Partial sums of 128 k are added to FP32 registers (scaled on the way, in the same
   /// instruction); the other consumer multiplies meanwhile.
   void promoted_main_loop(RoleBuilder& role, const Tile& tile) {
+    const ScratchpadConfig& scratchpad = section_.chip().scratchpad;
     role.loop("k", tile.k_begin, tile.k_end, t_.tile_k, [&](const Expr&) {
       role.wait(ring().full);
+      // The scales have to be read before the products are issued: A's, then B's.
+      if (p_.scales_a) role.setup(std::int64_t{2} * scratchpad.latency_cycles);
       multiply(role);
       role.mma_wait(0);
       role.arrive(ring().empty, shares_loads());
@@ -405,9 +433,12 @@ class GemmKernel {
 
   void epilogue(RoleBuilder& role, const Tile& tile) {
     const Expr unit = s_.sharers > 1 ? tile.row * s_.sharers + RoleBuilder::copy() : tile.row;
-    const bool beyond =
-        s_.cluster_rows * t_.cluster * s_.sharers != ceil_div(s_.m_side, s_.consumer_m);
+    const bool beyond = (t_.along_n ? s_.cluster_rows : s_.cluster_rows * t_.cluster) * s_.sharers !=
+                        ceil_div(s_.m_side, s_.consumer_m);
     const std::int64_t elements = s_.consumer_m * s_.chunk_n;
+    const bool turns = s_.parts > 1;
+    if (turns) role.wait(ring().store_turn);
+    if (has_output_scales()) load_output_scales(role, tile);
     for_each_chunk(role, tile, [&](const Expr& chunk) {
       if (has_residual()) role.wait(ring().residual_full);
       if (t_.splits > 1) {
@@ -433,6 +464,15 @@ class GemmKernel {
             });
       }
     });
+    if (turns) role.arrive(next_part().store_turn);
+  }
+
+  /// The tile's scales come when it is finished, not before.
+  void load_output_scales(RoleBuilder& role, const Tile& tile) {
+    const std::int64_t rows = t_.swapped ? t_.tile_n : s_.m_rows;
+    role.expect(ring().scales, 4 * rows);
+    role.load(*p_.row_scales, 0, t_.swapped ? tile.col * t_.tile_n : load_row(role, tile), 1, rows);
+    role.wait(ring().scales);
   }
 
   void store(RoleBuilder& role, const Expr& row, const Expr& col, std::int64_t rows,
@@ -465,6 +505,7 @@ void lower_combine(SectionBuilder& section, const GemmProblem& problem, std::int
   combine.inputs.push_back({partial});
   combine.inputs.back().slabs = splits;
   combine.inputs.back().slab_rows = combine.rows;
+  combine.inputs.back().slabs_at_once = partials_at_once;
   combine.steps.push_back({VectorFunction::combine, static_cast<double>(splits)});
   for (const VectorFunction f : epilogue_functions(problem.epilogue)) combine.steps.push_back({f});
   if (problem.residual) combine.inputs.push_back({*problem.residual});
@@ -514,22 +555,27 @@ GemmShape::GemmShape(const GemmProblem& problem, const GemmTiling& tiling) {
   n_side = tiling.swapped ? problem.m : problem.n;
   tiles_m = ceil_div(m_side, tiling.tile_m);
   tiles_n = ceil_div(n_side, tiling.tile_n);
-  cluster_rows = ceil_div(tiles_m, tiling.cluster);
-  units = cluster_rows * tiles_n * problem.groups * tiling.splits;
+  cluster_rows = tiling.along_n ? tiles_m : ceil_div(tiles_m, tiling.cluster);
+  cluster_cols = tiling.along_n ? tiles_n / tiling.cluster : tiles_n;
+  units = cluster_rows * cluster_cols * problem.groups * tiling.splits;
   k_span = round_up(ceil_div(problem.k, tiling.splits), tiling.tile_k);
   k_steps = ceil_div(std::min(k_span, problem.k), tiling.tile_k);
   sharers = tiling.pingpong ? 1 : tiling.consumers;
   parts = tiling.pingpong ? tiling.consumers : 1;
   consumer_m = tiling.tile_m / sharers;
-  m_box = std::min(tiling.tile_m, m_side);
-  n_box = tiling.cluster > 1 ? tiling.tile_n / tiling.cluster : std::min(tiling.tile_n, n_side);
+  m_rows = std::min(tiling.tile_m, m_side);
+  m_box = tiling.along_n ? tiling.tile_m / tiling.cluster : m_rows;
+  if (tiling.along_n) m_rows = tiling.tile_m;
+  const bool shares_n = tiling.cluster > 1 && !tiling.along_n;
+  n_box = shares_n ? tiling.tile_n / tiling.cluster : std::min(tiling.tile_n, n_side);
+  const std::int64_t n_rows = shares_n ? tiling.tile_n : n_box;
 
   const std::int64_t operand = element_bytes(problem.operands);
-  stage_bytes = (m_box + n_box * tiling.cluster) * tiling.tile_k * operand;
+  stage_bytes = (m_rows + n_rows) * tiling.tile_k * operand;
   const std::int64_t stage_room = (tiling.tile_m + tiling.tile_n) * tiling.tile_k * operand;
   std::int64_t scale_bytes = 0;
   if (problem.scales_a) {
-    scale_bytes = 4 * (tiling.swapped ? n_box : m_box);
+    scale_bytes = 4 * (tiling.swapped ? n_box : m_rows);
     stage_bytes += scale_bytes;
   }
 
@@ -537,7 +583,12 @@ GemmShape::GemmShape(const GemmProblem& problem, const GemmTiling& tiling) {
   const std::int64_t result = tiling.splits > 1 ? 4 : 2;
   chunk_n = result == 4 && !tiling.swapped ? 32 : 64;
   if (tiling.swapped) chunk_n = consumer_m > 64 ? 32 : 64;
-  while (tiling.tile_n % chunk_n != 0) chunk_n /= 2;
+  if (tiling.swapped || chunk_n > tiling.tile_n) {
+    while (tiling.tile_n % chunk_n != 0) chunk_n /= 2;
+  } else {
+    // The narrowest step of whole lines at least that divides the tile.
+    while (tiling.tile_n % chunk_n != 0) chunk_n += 8;
+  }
   // Pieces of partial tiles leave through the same buffers: FP32, at most a line wide.
   piece_n = std::gcd<std::int64_t>(tiling.tile_n, 32);
   std::int64_t row_bytes = output_buffers(*this) * chunk_n * result;
@@ -562,6 +613,10 @@ namespace {
 
 /// Whether the ways to share a tile go together.
 bool agrees(const GemmProblem& problem, const GemmTiling& tiling, const ChipConfig& chip) {
+  if (tiling.along_n) {
+    return !tiling.swapped && tiling.streamed == 0 && tiling.tile_m % tiling.cluster == 0 &&
+           GemmShape(problem, tiling).tiles_n % tiling.cluster == 0;
+  }
   if (tiling.pingpong) {
     return tiling.consumers == 2 && tiling.streamed == 0 && !problem.promoted;
   }

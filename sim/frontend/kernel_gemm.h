@@ -21,6 +21,13 @@ struct QkvOutput {
   std::int64_t rows_together(std::int64_t rows) const;
 };
 
+/// Whose kernels run a GEMM, and with them who chooses tiles (gemm_library.h).
+enum class GemmLibrary : std::uint8_t {
+  tuned,      ///< the vendor's: every form of kernel, the fastest by estimate
+  cutlass,    ///< serving stacks' scaled fp8 GEMM: a few instances, chosen by the rows of A
+  deep_gemm,  ///< block-scaled fp8: tiles of many widths, chosen by waves, K never split
+};
+
 /// C[m,n] = A[m,k] B[n,k]^T, `groups` times on consecutive rows of A, B and C.
 struct GemmProblem {
   std::string name;  ///< suffix of the kernel's name
@@ -29,9 +36,11 @@ struct GemmProblem {
   TensorIndex a = 0, b = 0, c = 0;
   std::optional<TensorIndex> residual;
   Format operands = Format::bf16;
+  GemmLibrary library = GemmLibrary::tuned;
   Epilogue epilogue;
   bool promoted = false;                ///< FP32 accumulation by promotion every 128 k
   std::optional<TensorIndex> scales_a;  ///< [ceil(k/128), groups*m], with promoted
+  std::optional<TensorIndex> row_scales;  ///< [1, m] in FP32: the epilogue multiplies by them
   bool gather_a = false;                ///< rows of A come through an index
   std::optional<QkvOutput> qkv;
 };
@@ -45,6 +54,7 @@ struct GemmTiling {
   std::int64_t consumers = 1;     ///< warp groups; each works on tile_m / consumers rows
   std::int64_t stages = 4;        ///< of the operand ring
   std::int64_t cluster = 1;       ///< blocks on neighbouring M tiles that share the N side's loads
+  bool along_n = false;           ///< the cluster's are neighbours along N, and share the M side's
   std::int64_t splits = 1;        ///< of K; > 1: FP32 partial sums, then a combine kernel
   std::int64_t raster_group = 8;  ///< clusters of rows walked together
   std::int64_t resident = 1;      ///< blocks a core is meant to hold
@@ -65,14 +75,16 @@ struct GemmShape {
 
   std::int64_t m_side, n_side;    ///< rows of the two operands, of one group
   std::int64_t tiles_m, tiles_n;  ///< of one group
-  std::int64_t cluster_rows;      ///< ceil(tiles_m / cluster)
+  std::int64_t cluster_rows;      ///< rows of clusters of one group
+  std::int64_t cluster_cols;      ///< columns of them
   std::int64_t units;             ///< cluster tiles of all groups and splits
   std::int64_t k_span;            ///< k of one split, a multiple of tile_k
   std::int64_t k_steps;           ///< of a whole split
   std::int64_t sharers;           ///< consumers that share a tile
   std::int64_t parts;             ///< pipelines of a block: rings with their producer and consumers
   std::int64_t consumer_m;        ///< M rows of one consumer
-  std::int64_t m_box, n_box;      ///< rows of the loads (n_box: of one block of the cluster)
+  std::int64_t m_rows;            ///< M rows a stage holds
+  std::int64_t m_box, n_box;      ///< rows of the loads (of one block of the cluster)
   std::int64_t stage_bytes;
   std::int64_t chunk_n;             ///< N rows of one epilogue step
   std::int64_t piece_n;             ///< N rows of a piece of a partial tile in memory
@@ -84,6 +96,8 @@ struct GemmShape {
 constexpr std::int64_t producer_warps = 4;
 constexpr std::int64_t producer_registers = 24;
 constexpr std::int64_t consumer_warps = 4;
+/// Partial sums of an element that a thread of split K's second kernel has under way.
+constexpr std::int64_t partials_at_once = 4;
 
 /// Clusters of blocks that the chip is meant to hold at a time.
 std::int64_t cluster_places(const GemmTiling& tiling, const ChipConfig& chip);

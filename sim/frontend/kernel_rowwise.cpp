@@ -55,6 +55,7 @@ class RowwiseKernel {
 
   Role loader(std::int64_t grid) {
     RoleBuilder role("loader", 1, loader_warps, loader_registers);
+    role.setup(section_.chip().dma.prologue_cycles);
     for_each_tile(role, grid, [&](const Expr& row, const Expr& col) {
       if (t_.two_passes) {
         role.loop("pass", 0, 2, 1, [&](const Expr&) {
@@ -94,10 +95,15 @@ class RowwiseKernel {
                     t_.tile_cols);
         continue;
       }
-      role.loop("slab", 0, input.slabs * std::max<std::int64_t>(1, input.slab_rows),
-                std::max<std::int64_t>(1, input.slab_rows), [&](const Expr& slab) {
-                  role.load(input.tensor, row + slab, col + input.first_col, rows, t_.tile_cols);
-                });
+      const std::int64_t pitch = std::max<std::int64_t>(1, input.slab_rows);
+      const std::int64_t at_once = input.slabs_at_once > 0 ? input.slabs_at_once : input.slabs;
+      for (std::int64_t first = 0; first < input.slabs; first += at_once) {
+        if (first > 0) role.setup(section_.chip().l2.near_latency_cycles);
+        const std::int64_t end = std::min(first + at_once, input.slabs);
+        role.loop("slab", first * pitch, end * pitch, pitch, [&](const Expr& slab) {
+          role.load(input.tensor, row + slab, col + input.first_col, rows, t_.tile_cols);
+        });
+      }
     }
   }
 

@@ -56,6 +56,14 @@ std::optional<QkvOutput> qkv_output(const SectionBuilder& section, std::int64_t 
   return out;
 }
 
+/// Whose kernel serving stacks run: CUTLASS's for layers with a scale for each token, DeepGEMM's for
+/// block scales and for operands that arrive quantised.
+GemmLibrary gemm_library(const Op& op) {
+  if (bits(operand_format(op.precision)) != 8) return GemmLibrary::tuned;
+  return op.precision != Precision::fp8_block && op.quantise_input ? GemmLibrary::cutlass
+                                                                  : GemmLibrary::deep_gemm;
+}
+
 void lower_matmul(SectionBuilder& section) {
   const Op& op = section.op();
   require_positive(op, {op.m, op.n, op.k});
@@ -70,11 +78,16 @@ void lower_matmul(SectionBuilder& section) {
   problem.epilogue = op.epilogue;
   if (op.epilogue.residual) problem.residual = section.input(op.inputs.size() - 1);
   problem.promoted = promotes(op.precision);
+  problem.library = gemm_library(op);
   if (op.kind == OpKind::linear) problem.qkv = qkv_output(section, op.m, op.n);
   if (op.quantise_input) {
     TensorIndex scales = 0;
     problem.a = quantise(section, "quantise", problem.a, op.m, op.k, &scales);
-    if (op.precision == Precision::fp8_block) problem.scales_a = scales;
+    if (op.precision == Precision::fp8_block) {
+      problem.scales_a = scales;
+    } else if (!problem.promoted) {
+      problem.row_scales = scales;
+    }
   }
   lower_gemm(section, problem);
   if (op.kind == OpKind::moe_router) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sim/base/error.h"
+#include "sim/frontend/gemm_library.h"
 #include "sim/frontend/mapper.h"
 #include "sim/frontend/mapper_machine.h"
 
@@ -240,10 +241,13 @@ Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& p, cons
                                    : static_cast<double>(s.consumer_m);
   const double instructions = static_cast<double>(t.tile_m) / instruction_m;
   const double step_k = static_cast<double>(t.tile_k);
+  const double operand_reads = chip.tensor_core.operands_from_scratchpad ? 1 : 2;
   const double multiply =
       instructions * (chip.tensor_core.issue_cycles +
                       std::max(2 * instruction_m * static_cast<double>(t.tile_n) * step_k / rate,
-                               (instruction_m + static_cast<double>(t.tile_n)) * step_k * element /
+                               ((instruction_m + static_cast<double>(t.tile_n)) * operand_reads +
+                                static_cast<double>(t.tile_m + t.tile_n) / instructions) *
+                                   step_k * element /
                                    std::max(1, chip.scratchpad.bytes_per_cycle)));
   const double m_bytes = static_cast<double>(s.m_box) * step_k * element;
   const double n_bytes = static_cast<double>(s.n_box * t.cluster) * step_k * element;
@@ -283,7 +287,8 @@ Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& p, cons
   if (t.splits > 1) {
     const double partial = result * outputs;
     estimate.cycles +=
-        rates.launch_gap + 2 * rates.l2_latency +
+        rates.launch_gap +
+        (1 + std::ceil(static_cast<double>(t.splits) / static_cast<double>(partials_at_once))) * rates.l2_latency +
         partial / std::min(rates.l2_read_bytes, rates.cores * rates.port_read_bytes) +
         outputs * 2 / rates.l2_write_bytes;
   }
@@ -312,12 +317,14 @@ std::vector<GemmTiling> gemm_candidates(const SectionBuilder& section, const Gem
     const GemmShape shape(p, t);
     const std::int64_t places = cluster_places(t, chip);
     const std::int64_t blocks = shape.units * t.cluster;
+    // CUTLASS has stream-K in its cooperative kernels.
+    const bool streams = t.resident == 1 && t.consumers > 1;
     if (blocks < 2 * chip.core.count) {
       for (const std::int64_t splits : {2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32}) {
         if (splits * 4 > shape.k_steps || blocks * splits > 4 * chip.core.count) break;
         t.splits = splits;
         add(t);
-        if (t.resident > 1 || shape.units * splits > places || splits * min_share > shape.k_steps) {
+        if (!streams || shape.units * splits > places || splits * min_share > shape.k_steps) {
           continue;
         }
         GemmTiling fixed = t;
@@ -329,7 +336,7 @@ std::vector<GemmTiling> gemm_candidates(const SectionBuilder& section, const Gem
       t.splits = 1;
     }
     const std::int64_t rest = shape.units % places;
-    if (rest == 0 || t.resident > 1) return;
+    if (rest == 0 || !streams) return;
     t.stream_clusters = places;
     for (const std::int64_t streamed : {rest, rest + places}) {
       if (streamed > shape.units || streamed * shape.k_steps < min_share * places) continue;
@@ -382,6 +389,7 @@ GemmTiling choose_gemm(const SectionBuilder& section, const GemmProblem& p) {
                      fmt::format("{} has no tensor-core rate for {}", chip.name, name(p.operands)),
                      "choose a precision the chip supports");
   }
+  if (const auto fixed = library_tiling(p, chip)) return *fixed;
   GemmTiling best;
   double least = std::numeric_limits<double>::max();
   for (const GemmTiling& t : gemm_candidates(section, p)) {

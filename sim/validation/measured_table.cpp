@@ -135,6 +135,11 @@ double positive_number(const std::string& text, const SourceLocation& where) {
 
 }  // namespace
 
+bool MeasuredRow::is_kernel_time() const {
+  return source.find("kernel-only") != std::string::npos ||
+         source.find("deepgemm.txt") != std::string::npos;
+}
+
 std::string MeasuredRow::field(const std::string& key) const {
   for (const auto& [name, value] : fields) {
     if (name == key) return value;

@@ -16,6 +16,11 @@ struct MeasuredRow {
   std::string source;
   std::vector<std::string> cells;  ///< as read, one per column
 
+  /// Whether the time is that of the kernels alone, without the gap before each: the source says
+  /// "kernel-only", or is the output of DeepGEMM's tests (deepgemm.txt), which take a profiler's
+  /// kernel durations.
+  bool is_kernel_time() const;
+
   /// Value of a field, or "" where the row has none.
   std::string field(const std::string& key) const;
 };

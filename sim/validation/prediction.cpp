@@ -32,6 +32,11 @@ Prediction predict_row(const MeasuredTable& table, const MeasuredRow& row, const
   Prediction prediction;
   const Figures all = figures(run);
   prediction.us = all.time_us;
+  if (row.is_kernel_time()) {
+    for (const Section& section : trace.sections) {
+      prediction.us -= chip.launch.gap_us * static_cast<double>(section.kernels.size());
+    }
+  }
   prediction.roofline_us = all.roofline_us;
   prediction.bound = all.bound;
   for (const Section& section : trace.sections) {

@@ -13,7 +13,7 @@ namespace tessera {
 
 /// What the simulator says of a measured row, and the quantities that rooflines are made of.
 struct Prediction {
-  double us = 0;           ///< of the operation, its launch gap included
+  double us = 0;           ///< of the operation, its launch gap included if the row's is
   double roofline_us = 0;  ///< least possible time: compute or memory at peak
   double compute_us = 0;   ///< arithmetic at peak rate
   double memory_us = 0;    ///< compulsory traffic (link traffic of a collective) at peak rate

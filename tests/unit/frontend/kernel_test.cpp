@@ -178,7 +178,7 @@ TEST_CASE("consumers that take turns have a ring each and cover every shape exac
       CHECK(kernel.roles[2].name == "consumer0");
       CHECK(kernel.roles[3].name == "consumer1");
       CHECK(kernel.roles[3].copies == 1);
-      CHECK(kernel.barriers.size() == 6);
+      CHECK(kernel.barriers.size() == 8);  // full, empty, turns to multiply and to store
       t.pingpong = false;
       t.consumers = 1;
       CHECK(statistics(trace).at(0).mma_flops ==

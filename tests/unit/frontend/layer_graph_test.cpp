@@ -67,7 +67,7 @@ TEST_CASE("precisions are read by name and know their formats") {
 TEST_CASE("a GEMM has 2mnk FLOPs, reads its cold weights and writes its result") {
   const LayerGraph graph = op_graph("gemm m=100 n=200 k=300 dtype=bf16");
   CHECK(op(graph).tensor_flops() == Flops(2 * 100 * 200 * 300));
-  CHECK(op(graph).vector_flops() == Flops(2 * 100 * 200));
+  CHECK(op(graph).vector_flops() == Flops(4 * 2 * 100 * 200));  // epilogue: four lane operations
   CHECK(compulsory_read(block(graph), op(graph)) == Bytes(200 * 300 * 2));
   CHECK(compulsory_write(block(graph), op(graph)) == Bytes(100 * 200 * 2));
 

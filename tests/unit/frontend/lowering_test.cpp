@@ -243,7 +243,7 @@ TEST_CASE("each operation has a record of its FLOPs and compulsory bytes") {
   CHECK(op.precision == "bf16");
   CHECK(op.format == Format::bf16);
   CHECK(op.tensor_flops.value == 2 * 64 * 128 * 256);
-  CHECK(op.vector_flops.value == 2 * 64 * 128);      // the epilogue's scale
+  CHECK(op.vector_flops.value == 4 * 2 * 64 * 128);  // the epilogue's scale
   CHECK(op.compulsory_read.value == 128 * 256 * 2);  // B; A is warm
   CHECK(op.compulsory_write.value == 64 * 128 * 2);
   CHECK(trace.workload == "gemm m=64 n=128 k=256 dtype=bf16");
