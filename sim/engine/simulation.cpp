@@ -238,6 +238,8 @@ void run_at_governed_clock(Jobs& run, const Trace& trace, const ChipConfig& chip
   const double boost = chip.clock.core_mhz;
   double clock = options.clock_mhz;
   if (clock <= 0) {
+    // Another attempt may follow, which a process that has elaborated once cannot make.
+    options.last_of_process = false;
     clock =
         governed_clock_mhz(estimated_profile(trace, chip, options.operands), chip, options.length);
   }

@@ -122,7 +122,8 @@ class RowwiseKernel {
             compute(role, p_.steps[i], t_.tile_cols, box);
           }
           role.arrive(empty_);
-          role.store_wait(0);
+          // Warps store a part from their registers: as many are on their way as are read ahead.
+          role.store_wait(t_.stages - 1);
           store(role, row, box);
         });
         return;

@@ -232,7 +232,7 @@ TEST_CASE("what is simulated is checked for a second YAML document") {
       folder.write("a.yaml",
                    "family: llama\nlayers: 2\nhidden: 64\nheads: 4\ninter: 128\nvocab: 100\n"
                    "max_positions: 32\n---\nlayers: 3\n"),
-      {"a.yaml:9: a second document"});
+      {"a.yaml:8: a second document"});
   check_refused(
       {"run", "--chip", folder.write("c.yaml", "base: toy\n---\nbase: toy\n"), "--op", gemm},
       {"c.yaml:2: a second document"});

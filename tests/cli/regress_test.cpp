@@ -80,7 +80,7 @@ TEST_CASE("regress fails where a trace takes another time, and says why") {
 
 TEST_CASE("a trace runs on every chip of its baseline, and a change of one is told apart") {
   const RegressionFolder folder;
-  folder.write("mine.yaml", "base: toy\nname: mine\nl2: {far_latency_cycles: 400}\n");
+  folder.write("mine.yaml", "base: toy\nname: mine\ndma: {latency_cycles: 4000}\n");
   folder.edit("\"toy\": {", "\"mine.yaml\": {}, \"toy\": {");
   const Outcome asked = folder.regress();
   CHECK(asked.status == 1);
@@ -88,7 +88,7 @@ TEST_CASE("a trace runs on every chip of its baseline, and a change of one is to
   CHECK(folder.regress({"--update"}).status == 0);
   CHECK(folder.baseline()["traces"]["a.trace"]["mine.yaml"]["cycles"] >
         folder.baseline()["traces"]["a.trace"]["toy"]["cycles"]);
-  folder.write("mine.yaml", "base: toy\nname: mine\nl2: {far_latency_cycles: 401}\n");
+  folder.write("mine.yaml", "base: toy\nname: mine\ndma: {latency_cycles: 4001}\n");
   const Outcome changed = folder.regress();
   CHECK(changed.status == 1);
   CHECK(contains(changed.out, "the chip's values changed"));
