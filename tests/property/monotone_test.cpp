@@ -142,12 +142,12 @@ TEST_CASE("a causal mask makes attention of several waves faster") {
 }
 
 TEST_CASE("a causal mask never slows attention of a single wave") {
-  // Of at most four tiles of keys: the library splits more of them over cores where heads are few,
-  // and its tiles, so the parts, are smaller with the mask than without.
+  // Of at most four tiles of keys, as the library splits more of them over cores where heads are few;
+  // and of heads of 64 or 256 elements, as its tiles for 128 are narrower with the mask than without.
   const ChipConfig on = chip("h100-sxm");
   Draw draw(10);
   for (int i = 0; i < case_count(12); ++i) {
-    const std::int64_t heads = draw.uniform(1, 16), head_dim = draw.pick({64, 128, 256});
+    const std::int64_t heads = draw.uniform(1, 16), head_dim = draw.pick({64, 256});
     const std::int64_t length = draw.size(64, head_dim == 256 ? 320 : 512);
     const auto masked = [&](int causal) {
       return time_us(fmt::format("attention batch=1 q_len={} kv_len={} heads={} kv_heads={} "
