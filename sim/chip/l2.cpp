@@ -182,12 +182,18 @@ void L2::attach(const Section& section) {
 
 void L2::begin_full(const Section& section) {
   const Footprint footprint = footprint_of(section);
-  std::int64_t touched = 0, written = 0, largest = 0;
+  std::int64_t touched = 0, written = 0, largest = 0, cached = 0, most_cached = 0;
+  for (const OpRecord& op : section.ops) most_cached += op.compulsory_write.value;
   for (const int i : footprint.touched) {
     touched += section.tensors[static_cast<std::size_t>(i)].size().value;
   }
   for (const int i : footprint.written) {
     const std::int64_t size = section.tensors[static_cast<std::size_t>(i)].size().value;
+    // Tokens are appended to a cache of keys and values: no more of it is written than has to be.
+    if (section.tensors[static_cast<std::size_t>(i)].kind == TensorKind::kv_cache) {
+      cached += size;
+      continue;
+    }
     written += size;
     if (size <= largest) continue;
     largest = size;
@@ -197,7 +203,8 @@ void L2::begin_full(const Section& section) {
   const std::int64_t copies = replicate_far_ ? static_cast<std::int64_t>(partitions_.size()) : 1;
   const std::int64_t capacity =
       capacity_lines_ * static_cast<std::int64_t>(partitions_.size()) * line_bytes_ / copies;
-  if (touched <= capacity) return;
+  if (touched <= capacity || largest == 0) return;
+  written += std::min(cached, most_cached);
   old_dirty_share_ = static_cast<double>(written) / static_cast<double>(touched);
   for (Partition& p : partitions_) {
     p.old_lines = std::max<std::int64_t>(0, capacity_lines_ - p.lines);

@@ -19,9 +19,8 @@ constexpr std::int64_t most_registers = 248;  ///< of a thread, a multiple of 8
 constexpr std::int64_t barrier_bytes = 1024;
 /// Dependent reads at the beginning of a block.
 constexpr double lookups = 5;
-/// The list of tiles is by sequence: a warp finds its own among 32 at a time, by a prefix sum.
+/// The list of tiles is made by sequence: a warp counts the tiles of 32 at a time, by a prefix sum.
 constexpr std::int64_t sequences_at_a_time = 32;
-constexpr std::int64_t scan_cycles = 40;
 /// Of the probabilities on their way to an 8-bit operand: scaled and packed, permuted, exchanged.
 constexpr std::int64_t operand_passes = 3;
 
@@ -174,8 +173,7 @@ class AttentionKernel {
   /// ends of its sequence's queries, the length of its keys, its row of the block table, the
   /// descriptors of its boxes.
   std::int64_t lookup_cycles() const {
-    return std::llround(lookups * MachineRates(section_.chip()).l2_latency) +
-           scan_cycles * ceil_div(p_.batch, sequences_at_a_time);
+    return std::llround(lookups * MachineRates(section_.chip()).l2_latency);
   }
 
   /// K or V arrives in another format than the tensor core multiplies: the consumers convert it.
@@ -365,8 +363,9 @@ AttentionShape::AttentionShape(const SectionBuilder& section, const AttentionPro
       ceil_div(consumer_tile_rows * tiling.kv_tile * operand / 32, threads) +
       ceil_div(consumer_tile_rows * value_n, threads) + overhead_registers;
   consumer_registers = std::max<std::int64_t>(64, round_up(registers, 8));
-  if (tiling.whole_core) {
-    const std::int64_t left = chip.core.registers / 32 - producer_warps * producer_registers;
+  if (tiling.blocks_per_core > 0) {
+    const std::int64_t left = chip.core.registers / 32 / tiling.blocks_per_core -
+                              producer_warps * producer_registers;
     consumer_registers = std::clamp<std::int64_t>(
         left / (tiling.consumers * consumer_warps) / 8 * 8, consumer_registers, most_registers);
   }
@@ -431,7 +430,8 @@ void quantise_queries(SectionBuilder& section, AttentionProblem& p) {
   quantise.rows = p.batch * p.q_len;
   quantise.cols = p.heads * p.head_dim;
   quantise.inputs.push_back({p.q});
-  quantise.steps.push_back({VectorFunction::quantise});
+  // By a scale that is given, with the converter: no maximum is looked for.
+  quantise.steps.push_back({VectorFunction::convert});
   quantise.output = section.workspace("q", p.operands, quantise.rows, quantise.cols);
   lower_rowwise(section, quantise);
   p.q = quantise.output;
@@ -453,7 +453,12 @@ void begin_attention_call(SectionBuilder& section, AttentionProblem& problem) {
   if (problem.causal) one_block("clear", rates.l2_latency);
   // Lengths of queries and keys, then the list, in memory nobody has touched; sums over the
   // sequences between.
-  one_block("plan", 2 * rates.hbm_latency + 2 * rates.l2_latency);
+  if (problem.q_len * problem.group() > 1) {
+    const std::int64_t reads = 1 + ceil_div(problem.batch, sequences_at_a_time);
+    one_block("plan", static_cast<double>(reads) * rates.hbm_latency + 2 * rates.l2_latency);
+  } else {
+    one_block("plan", 2 * rates.hbm_latency + 2 * rates.l2_latency);
+  }
 }
 
 void lower_attention(SectionBuilder& section, const AttentionProblem& problem,

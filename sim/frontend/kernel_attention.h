@@ -35,8 +35,9 @@ struct AttentionTiling {
   std::int64_t kv_tile = 128;
   std::int64_t stages = 2;  ///< of the K ring, and of the V ring
   std::int64_t splits = 1;  ///< of the KV sequence; > 1: a combine kernel follows
-  /// The consumers deal out the registers of the whole core, so it holds one block.
-  bool whole_core = false;
+  /// Blocks among which the core's registers are dealt out, all of them: 1, or 2 where a query has
+  /// K and V of its own; 0: no more registers than a block's accumulators need.
+  int blocks_per_core = 0;
 };
 
 /// Sizes that follow from a tiling.

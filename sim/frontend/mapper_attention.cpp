@@ -104,12 +104,12 @@ AttentionTiling choose_attention(const SectionBuilder& section, const AttentionP
   t.consumers =
       std::min(tile.consumers, ceil_div(packs ? p.q_len * p.group() : p.q_len, consumer_tile_rows));
   t.kv_tile = tile.kv_tile;
-  t.whole_core = chip.tensor_core.operands_from_scratchpad != 0;
+  t.blocks_per_core = chip.tensor_core.operands_from_scratchpad != 0 ? 1 : 0;
   if (p.q_len * p.group() == 1) {
-    // One query and nobody to share K and V with: small blocks, several a core.
-    t.kv_tile = std::min<std::int64_t>(t.kv_tile, 64);
-    t.whole_core = false;
-  } else if (t.whole_core && packs && p.head_dim > 128) {
+    // One query and nobody to share K and V with: tiles of 8 KiB, two blocks a core.
+    t.kv_tile = std::min<std::int64_t>({t.kv_tile, 64, round_up(4096 / p.head_dim, 16)});
+    if (t.blocks_per_core > 0) t.blocks_per_core = 2;
+  } else if (t.blocks_per_core > 0 && packs && p.head_dim > 128) {
     // Beyond 128 elements a head the library has one size of block.
     t.padded_rows = tile.consumers * consumer_tile_rows / t.consumers;
   }

@@ -211,7 +211,7 @@ TEST_CASE("prefill takes the tiles of FlashAttention-3 for its head dimension") 
     CHECK(t.stages == 2);
     CHECK(t.splits == 1);
     CHECK(t.packed_heads == 0);
-    CHECK(t.whole_core);
+    CHECK(t.blocks_per_core == 1);
     return std::pair(t.consumers, t.kv_tile);
   };
   CHECK(tile(64, "bf16") == std::pair<std::int64_t, std::int64_t>(3, 128));
@@ -237,12 +237,12 @@ TEST_CASE("a core too small for the library's tile takes the widest that fits") 
 TEST_CASE("a block that deals out the whole core's registers is alone on it") {
   const AttentionCase c("batch=64 q_len=1 kv_len=4096 heads=32 kv_heads=4 head_dim=64");
   AttentionTiling t = c.choose();
-  REQUIRE(t.whole_core);
+  REQUIRE(t.blocks_per_core == 1);
   const auto held = [&] {
     return resident_attention_blocks(AttentionShape(c.section, c.problem, t), t, c.chip);
   };
   CHECK(held() == 1);
-  t.whole_core = false;
+  t.blocks_per_core = 0;
   CHECK(held() > 1);
 }
 
