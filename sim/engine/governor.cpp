@@ -10,7 +10,10 @@
 namespace tessera {
 namespace {
 
-constexpr double achieved_share = 0.9;  // of the roofline, by a well-tuned kernel
+// A first guess of a kernel's time, which the simulation corrects: its share of the roofline, and how
+// long it takes to begin and to end.
+constexpr double achieved_share = 0.75;
+constexpr double begin_and_end_us = 2;
 // FLOP per byte of 16-bit operands for an output tile of 128 x 256: 2*128*256 / ((128+256)*2), and
 // for the two m64n256k16 instructions that read them from the scratchpad: 2*64*256 / ((64+256)*2).
 constexpr double flops_per_l2_byte = 85.3, flops_per_scratchpad_byte = 51.2;
@@ -112,8 +115,8 @@ PowerProfile estimated_profile(const Trace& trace, const ChipConfig& chip, Opera
       profile.seconds +=
           repeat * roofline(op, chip, chip.clock.core_mhz).us() / achieved_share * 1e-6;
     }
-    profile.seconds +=
-        repeat * static_cast<double>(section.kernels.size()) * chip.launch.gap_us * 1e-6;
+    profile.seconds += repeat * static_cast<double>(section.kernels.size()) *
+                       (chip.launch.gap_us + begin_and_end_us) * 1e-6;
   }
   profile.memory_seconds = profile.activity.hbm_bytes / (chip.hbm.bandwidth_gbps * 1e9);
   return profile;

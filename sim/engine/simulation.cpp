@@ -252,7 +252,11 @@ void run_at_governed_clock(Jobs& run, const Trace& trace, const ChipConfig& chip
     const PowerProfile profile = simulated_profile(run, trace, clocked, options.operands);
     const double allowed = governed_clock_mhz(profile, chip, options.length);
     const bool near = allowed < boost ? clock >= allowed - 2 * clock_step_mhz : clock == boost;
-    if (clock <= allowed && (near || attempt >= most_attempts)) return;
+    if (near && clock <= allowed + clock_step_mhz) {
+      clocked.clock.core_mhz = std::min(clock, std::floor(allowed));
+      return;
+    }
+    if (clock <= allowed && attempt >= most_attempts) return;
     if (clock <= chip.clock.min_mhz && allowed <= clock) return;
     // Below what is allowed, so that a power which rises a little with the new clock stays within.
     const double below =
