@@ -210,13 +210,9 @@ class AttentionKernel {
     RoleBuilder role("consumer", t_.consumers, consumer_warps, s_.consumer_registers);
     const Unit u = unit(role);
     role.when_less(u.begin, u.end, [&] { attend(role, u); });
-    if (s_.splits > 1 && !RoleBuilder::is_constant(u.end)) {
-      // A part without keys is nothing, but the sum of the parts reads it.
-      role.when_less(u.end, u.begin + 1, [&] {
-        role.vector(VectorFunction::epilogue, t_.padded_rows * p_.head_dim);
-        store(role, u);
-      });
-    }
+    // A part without keys is nothing, but the sum of the parts reads it.
+    role.vector(VectorFunction::epilogue, t_.padded_rows * p_.head_dim);
+    store(role, u);
     return role.take();
   }
 
@@ -243,8 +239,6 @@ class AttentionKernel {
     values(role);
     role.mma_wait(0);
     role.arrive(v_empty_);
-    role.vector(VectorFunction::epilogue, t_.padded_rows * p_.head_dim);
-    store(role, u);
   }
 
   void store(RoleBuilder& role, const Unit& u) {

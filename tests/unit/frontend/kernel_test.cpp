@@ -300,17 +300,45 @@ TEST_CASE(
   CHECK(turned("fp8") == std::vector<std::int64_t>{probabilities, values, probabilities, values});
 }
 
-TEST_CASE(
-    "a block of attention begins with five dependent reads and a search of the list of tiles") {
+TEST_CASE("a block of attention begins with five dependent reads, whatever the sequences") {
   const auto setup = [](int batch) {
     const Trace trace = lower_op_text(
         fmt::format("attention batch={} q_len=1 kv_len=64 heads=8 kv_heads=1 head_dim=64", batch),
         wide_chip());
     return instructions<Setup>(trace.sections[0].kernels.at(0)).at(0).cycles;
   };
-  // Copy engine 140, L2 at 260 near and 470 far; 40 cycles for each 32 sequences.
-  CHECK(setup(32) == 5 * (140 + 365) + 40);
-  CHECK(setup(33) == setup(32) + 40);
+  // Copy engine 140, L2 at 260 near and 470 far.
+  CHECK(setup(1) == 5 * (140 + 365));
+  CHECK(setup(2048) == setup(1));
+}
+
+TEST_CASE("the list of tiles takes a read of memory for each 32 sequences") {
+  const auto plan = [](int batch, int heads) {
+    const Trace trace = lower_op_text(
+        fmt::format("attention batch={} q_len=1 kv_len=64 heads={} kv_heads=1 head_dim=64 "
+                    "kv_dtype=bf16",
+                    batch, heads),
+        wide_chip());
+    REQUIRE(trace.sections[0].kernels.at(1).name == "attention.plan");
+    return instructions<Setup>(trace.sections[0].kernels.at(1)).at(0).cycles;
+  };
+  CHECK(plan(32, 8) == plan(1, 8));
+  const auto read = plan(33, 8) - plan(32, 8);
+  CHECK(read > 5 * 100);
+  CHECK(std::abs(plan(2048, 8) - plan(32, 8) - 63 * read) <= 63);
+  // Without groups there is no list.
+  CHECK(plan(2048, 1) == plan(1, 1));
+}
+
+TEST_CASE("a query with K and V of its own takes small tiles, two blocks a core") {
+  const Trace trace = lower_op_text(
+      "attention batch=64 q_len=1 kv_len=4096 heads=8 kv_heads=8 head_dim=256", wide_chip());
+  const Kernel& kernel = trace.sections[0].kernels.at(0);
+  std::int64_t registers = 0;
+  for (const Role& role : kernel.roles) registers += 32 * role.copies * role.warps * role.registers;
+  CHECK(registers > wide_chip().core.registers / 3);
+  CHECK(registers <= wide_chip().core.registers / 2);
+  CHECK(instructions<Mma>(kernel).at(0).n == 16);
 }
 
 TEST_CASE("split attention leaves an FP32 part for each split, and one kernel combines them") {
