@@ -39,6 +39,41 @@ TEST_CASE("an operand in registers takes no scratchpad bandwidth") {
   CHECK(k.cycles(chip("toy")) == 16 + 16);
 }
 
+TEST_CASE("products share the scratchpad's port with the boxes the copy engine brings") {
+  OneKernel k;
+  k.tensor("x", 64, 64, true).barrier("full", 1, 1);
+  const Mma narrow{64, 8, 16};  // 16 cycles of arithmetic, 2304 B of operands: 18
+  k.role("consumer", {narrow, Expect{0, 8192}, Load{0, 0, 0, 64, 64}, narrow, MmaWait{0}});
+  // A sixteenth of the 8192 B meets the second: ceil((256 + 512) / 128) beyond its arithmetic.
+  CHECK(k.cycles(chip("toy")) == 18 + (16 + 6) + 16);
+  const OpResult op = k.run(chip("toy")).ops[0];
+  CHECK(op.core_cycles[static_cast<std::size_t>(Cause::tensor_core)] == 2 * 16);
+  CHECK(op.core_cycles[static_cast<std::size_t>(Cause::scratchpad)] == 2 + 6);
+}
+
+TEST_CASE("of a box beyond a tensor's edge only what the tensor has takes the scratchpad's port") {
+  OneKernel k;
+  k.tensor("x", 16, 64, true).barrier("full", 1, 1);
+  const Mma narrow{64, 8, 16};
+  k.role("consumer", {narrow, Expect{0, 8192}, Load{0, 0, 0, 64, 64}, narrow, MmaWait{0}});
+  // 16 of 64 rows: ceil((256 + 2048 / 16) / 128).
+  CHECK(k.cycles(chip("toy")) == 18 + (16 + 3) + 16);
+}
+
+TEST_CASE("a multicast box takes the scratchpad's port of every block of the cluster") {
+  OneKernel k;
+  k.tensor("x", 64, 64, true).barrier("full", 1, 1);
+  k.kernel().grid = k.kernel().cluster = 2;
+  const VarId i = 3;
+  const Mma narrow{64, 8, 16};
+  // Only block 0 loads, after the first product of both and before the second.
+  k.role("consumer", {narrow, Setup{1}, Expect{0, 8192}, Loop{i, Expr::var(var_rank), 1, 1},
+                      Load{0, 0, 0, 64, 64, true}, End{}, Setup{1}, narrow, MmaWait{0}});
+  const OpResult op = k.run(chip("toy")).ops[0];
+  CHECK(op.core_cycles[static_cast<std::size_t>(Cause::tensor_core)] == 2 * 2 * 16);
+  CHECK(op.core_cycles[static_cast<std::size_t>(Cause::scratchpad)] == 2 * (2 + 6));
+}
+
 TEST_CASE("vector work takes the longer of lanes and special-function unit") {
   OneKernel fma, exp;
   fma.role("worker", {Vector{VectorFunction::rescale, 6400}});
@@ -159,6 +194,28 @@ TEST_CASE("the copy engine holds back what exceeds its bytes in flight") {
   // The second request follows the first by dma.issue_cycles.
   CHECK(both == 4 + 16384 / 64 + 200 + 100 + 20);
   CHECK(one_at_a_time == 2 * (8192 / 64 + 200 + 100) + 20);
+}
+
+TEST_CASE("a store leaves after the port, the scratchpad's latency and the copy engine's") {
+  const std::int64_t left = 8192 / 64 + 20 + 100;
+  OneKernel waits, ends, signals;
+  for (OneKernel* k : {&waits, &ends, &signals}) k->tensor("y", 64, 64);
+  waits.role("worker", {Store{0, 0, 0, 64, 64}, StoreWait{0}, Setup{1000}});
+  CHECK(waits.cycles(chip("toy")) == left + 1000);
+  // Seen in L2 a near latency later: so long lasts the kernel, and what a signal follows.
+  ends.role("worker", {Store{0, 0, 0, 64, 64}});
+  CHECK(ends.cycles(chip("toy")) == left + 200);
+  signals.kernel().flags = 1;
+  signals.role("worker", {Store{0, 0, 0, 64, 64}, Signal{0}, Setup{1000}});
+  CHECK(signals.cycles(chip("toy")) == left + 200 + 1000);
+}
+
+TEST_CASE("latencies of stores add nothing between them: the next one has the port at once") {
+  OneKernel k;
+  k.tensor("y", 128, 64);
+  k.role("worker", {Store{0, 0, 0, 64, 64}, Store{0, 64, 0, 64, 64}, StoreWait{1}, Setup{1},
+                    StoreWait{0}, Setup{1000}});
+  CHECK(k.cycles(chip("toy")) == 2 * 8192 / 64 + 20 + 100 + 1000);
 }
 
 TEST_CASE("a producer fills a ring only as fast as its consumer releases it") {

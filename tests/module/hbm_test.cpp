@@ -87,10 +87,13 @@ void check_edge(const HbmConfig& config, const std::function<void(HbmChannel&)>&
   CHECK(done(edge + 1) == edge + 1 + unloaded);  // and nothing else holds it
 }
 
-/// Bandwidth in GB/s of `requests` reads of `size` bytes at `place(i)`, 64 of them outstanding.
+/// Bandwidth in GB/s of `requests` reads of `size` bytes at `place(i)`, 64 of them outstanding; of
+/// a matrix whose rows are `run` bytes long there, or of what is contiguous.
 double bandwidth(const HbmConfig& config, std::int64_t requests, std::int64_t size,
-                 const std::function<std::int64_t(std::int64_t)>& place) {
+                 const std::function<std::int64_t(std::int64_t)>& place,
+                 std::int64_t run = 1 << 20) {
   HbmChannel channel = channel_of(config);
+  const HbmTiming timing(config);
   std::priority_queue<std::int64_t, std::vector<std::int64_t>, std::greater<>> outstanding;
   std::int64_t now = 0, last = 0;
   for (std::int64_t i = 0; i < requests; ++i) {
@@ -98,7 +101,7 @@ double bandwidth(const HbmConfig& config, std::int64_t requests, std::int64_t si
       now = std::max(now, outstanding.top());
       outstanding.pop();
     }
-    outstanding.push(read(channel, now, place(i), size));
+    outstanding.push(channel.read(Picoseconds(now), timing.place_of(place(i)), size, run).value);
   }
   while (!outstanding.empty()) {
     last = outstanding.top();
@@ -258,6 +261,42 @@ TEST_CASE("writes wait for a whole batch, and batches in a row do not turn the b
   CHECK(two.counters().write_bytes == 2 * HbmChannel::write_batch_bytes);
 }
 
+TEST_CASE("the bus loses time at each row of a matrix that is read in runs shorter than a chunk") {
+  HbmConfig c = device(0);
+  c.row_switch_ns = 0.5;
+  // Two chunks of different bank groups, both rows open: the second follows on the bus.
+  const auto second = [&](std::int64_t run) {
+    HbmChannel channel = channel_of(c);
+    const auto at = [&](std::int64_t group) {
+      return HbmTiming(c).place_of(address(c, 0, 0, group));
+    };
+    for (const std::int64_t group : {0, 1}) channel.read(Picoseconds(0), at(group), 32, 32);
+    CHECK(channel.read(Picoseconds(100000), at(0), 256, run).value == 100000 + cl + 8 * burst);
+    return channel.read(Picoseconds(100000), at(1), 256, run).value - 100000 - cl;
+  };
+  CHECK(second(256) == 16 * burst);
+  CHECK(second(128) == 16 * burst + 2 * 500);
+  CHECK(second(32) == 16 * burst + 8 * 500);
+  CHECK(second(1024) == 16 * burst);  // no end of a run in the chunk
+}
+
+TEST_CASE("a row of a matrix that is written costs its switch and a bank's share of tWR") {
+  HbmConfig c = device();
+  c.row_switch_ns = 0.5;
+  const auto next_read = [&](std::int64_t run) {
+    HbmChannel channel = channel_of(c);
+    read(channel, 0, address(c, 0, 0, 1));
+    const HbmPlace at = HbmTiming(c).place_of(address(c, 0, 0, 0));
+    for (std::int64_t sent = 0; sent < HbmChannel::write_batch_bytes; sent += 256) {
+      channel.write(Picoseconds(100000), at, 256, run);
+    }
+    return read(channel, 100000, address(c, 0, 0, 1)) - (100000 + cwl + wtr + open_row);
+  };
+  CHECK(next_read(256) == batch_time);
+  // 32 rows of 128 B a batch.
+  CHECK(next_read(128) == batch_time + 32 * (500 + wr / 16));
+}
+
 TEST_CASE("no data moves during a refresh, and requests wait for its end") {
   const HbmConfig c = device();
   const auto prepare = [&](HbmChannel& channel) {
@@ -318,6 +357,25 @@ TEST_CASE("a stream reaches the peak, less the share of refresh") {
     const double free = bandwidth(c, 40000, size, stream);
     CHECK(free <= c.bandwidth_gbps);
     CHECK(free >= 0.99 * c.bandwidth_gbps);
+  }
+}
+
+TEST_CASE("a matrix in narrow boxes streams slower by the switches between its rows") {
+  for (const char* name : {"h100-sxm", "h200-sxm", "a100-sxm", "toy"}) {
+    HbmConfig c = chip(name).hbm;
+    c.bandwidth_gbps /= c.stacks * c.pseudo_channels_per_stack;
+    c.stacks = c.pseudo_channels_per_stack = 1;
+    const double refreshed = c.bandwidth_gbps * (1 - c.trfc_ns / c.trefi_ns);
+    const auto stream = [&](std::int64_t i) { return i * c.interleave_bytes; };
+    for (const double switch_ns : {0.0, 0.5, 1.0}) {
+      for (const std::int64_t run : {64, 128}) {
+        INFO(name << ", " << switch_ns << " ns, rows of " << run << " B");
+        c.row_switch_ns = switch_ns;
+        const double transfer_ns = static_cast<double>(run) / c.bandwidth_gbps;
+        CHECK(bandwidth(c, 40000, c.interleave_bytes, stream, run) ==
+              Approx(refreshed / (1 + switch_ns / transfer_ns)).epsilon(0.02));
+      }
+    }
   }
 }
 

@@ -187,6 +187,143 @@ TEST_CASE("consumers that take turns have a ring each and cover every shape exac
   }
 }
 
+TEST_CASE("consumers that take turns multiply and store in the order of their tiles") {
+  GemmTiling t = tiling(128, 128, 2);
+  t.pingpong = true;
+  const Trace trace = gemm_with("gemm m=4000 n=4000 k=512", t, wide_chip());
+  const Kernel& kernel = trace.sections[0].kernels.at(0);
+  const auto barrier = [&](const std::string& name) {
+    const auto found = std::find_if(kernel.barriers.begin(), kernel.barriers.end(),
+                                    [&](const Barrier& b) { return b.name == name; });
+    REQUIRE(found != kernel.barriers.end());
+    return static_cast<std::uint16_t>(found - kernel.barriers.begin());
+  };
+  for (const int own : {0, 1}) {
+    const Role& consumer = kernel.roles.at(static_cast<std::size_t>(2 + own));
+    const auto first = [&](auto&& is) {
+      return std::find_if(consumer.code.begin(), consumer.code.end(), is);
+    };
+    const auto last = [&](auto&& is) {
+      return std::find_if(consumer.code.rbegin(), consumer.code.rend(), is).base() - 1;
+    };
+    const auto of = [&](auto kind, const std::string& name, int part) {
+      const std::uint16_t index = barrier(name + std::to_string(part));
+      return [index, kind](const Instruction& i) {
+        const auto* found = std::get_if<decltype(kind)>(&i);
+        return found != nullptr && found->barrier == index;
+      };
+    };
+    const auto is_mma = [](const Instruction& i) { return std::holds_alternative<Mma>(i); };
+    const auto is_store = [](const Instruction& i) { return std::holds_alternative<Store>(i); };
+    const auto is_vector = [](const Instruction& i) { return std::holds_alternative<Vector>(i); };
+    // The next tile's products follow this one's last, its epilogue this one's last store.
+    CHECK(first(of(Wait{}, "turn", own)) < first(is_mma));
+    CHECK(last(is_mma) < first(of(Arrive{}, "turn", 1 - own)));
+    CHECK(first(of(Arrive{}, "turn", 1 - own)) < first(of(Wait{}, "store_turn", own)));
+    CHECK(first(of(Wait{}, "store_turn", own)) < first(is_vector));
+    CHECK(last(is_store) < first(of(Arrive{}, "store_turn", 1 - own)));
+    // Consumer 0 has the first tile.
+    CHECK(kernel.barriers[barrier("turn" + std::to_string(own))].initially_complete == (own == 0));
+    CHECK(kernel.barriers[barrier("store_turn" + std::to_string(own))].initially_complete ==
+          (own == 0));
+  }
+}
+
+TEST_CASE("every role of a GEMM, and a row-wise loader, begins with the chip's prologue") {
+  ChipConfig chip = wide_chip();
+  const auto begins = [&](const Role& role) {
+    const auto* setup = std::get_if<Setup>(&role.code.at(0));
+    return setup == nullptr ? 0 : setup->cycles;
+  };
+  GemmTiling turns = tiling(128, 128, 2);
+  turns.pingpong = true;
+  for (const std::int64_t prologue : {0, 321}) {
+    chip.dma.prologue_cycles = static_cast<int>(prologue);
+    for (const GemmTiling& t : {tiling(128, 128, 2), turns, tiling(64, 64, 1, 1, 4)}) {
+      const Trace trace = gemm_with("gemm m=4000 n=4000 k=2048", t, chip);
+      for (const Role& role : trace.sections[0].kernels.at(0).roles) {
+        CHECK(begins(role) == prologue);
+      }
+    }
+    const Trace rows = lower_op_text("gelu rows=4096 cols=4096", chip);
+    CHECK(begins(rows.sections[0].kernels.at(0).roles.at(0)) == prologue);
+  }
+}
+
+TEST_CASE("a cluster along N shares the loads of its rows: each block half of them, for both") {
+  const ChipConfig chip = wide_chip();
+  const char* text = "gemm m=500 n=512 k=512";
+  GemmTiling t = tiling(128, 64, 2, 2);
+  t.along_n = true;
+  const Trace trace = gemm_with(text, t, chip);
+  CHECK(findings(trace, chip) == "");
+  const Kernel& kernel = trace.sections[0].kernels.at(0);
+  CHECK(kernel.cluster == 2);
+  const std::vector<Load> loads = instructions<Load>(kernel);
+  REQUIRE(loads.size() == 2);
+  CHECK(loads[0].multicast);
+  CHECK(loads[0].rows == 64);
+  CHECK_FALSE(loads[1].multicast);
+  CHECK(loads[1].rows == 64);
+  CHECK(instructions<Expect>(kernel).at(0).bytes == (128 + 64) * 64 * 2);
+  // Seven columns of tiles are not pairs, and weights on the M side have no columns of their own.
+  CHECK_FALSE(fits(problem_of("gemm m=500 n=448 k=512"), t, chip));
+  t.swapped = true;
+  CHECK_FALSE(fits(problem_of(text), t, chip));
+}
+
+TEST_CASE("row scales are read in a tile's epilogue, by a consumer that has the tile to itself") {
+  const ChipConfig chip = wide_chip();
+  const LayerGraph graph = op_graph("gemm m=4000 n=4000 k=4096 dtype=fp8");
+  GemmProblem problem = problem_of("gemm m=4000 n=4000 k=4096 dtype=fp8");
+  const auto lowered = [&](GemmTiling t) {
+    SectionBuilder section(graph.blocks[0], chip);
+    section.start_op(0);
+    problem.row_scales = section.workspace("scales", Format::fp32, 1, 4000);
+    t.tile_k = 128;
+    REQUIRE(fits(problem, t, chip));
+    lower_gemm(section, problem, t);
+    Trace trace;
+    trace.sections.push_back(section.take());
+    // Of an earlier operation, which is not here.
+    trace.sections[0].tensors[*problem.row_scales].kind = TensorKind::activation;
+    if (GemmShape(problem, t).sharers == 1) CHECK(findings(trace, chip) == "");
+    return trace.sections[0].kernels.at(0);
+  };
+  const auto scales = [&](const Kernel& kernel) {
+    std::vector<Load> found;
+    for (const Load& load : instructions<Load>(kernel)) {
+      if (load.tensor == *problem.row_scales) found.push_back(load);
+    }
+    return found;
+  };
+  GemmTiling turns = tiling(128, 128, 2);
+  turns.pingpong = true;
+  const Kernel kernel = lowered(turns);
+  REQUIRE(scales(kernel).size() == 2);  // one a consumer
+  for (const Load& load : scales(kernel)) {
+    CHECK(load.rows == 1);
+    CHECK(load.cols == 128);
+  }
+  // Announced, asked for and awaited behind the last product, in front of the epilogue.
+  const std::vector<Instruction>& code = kernel.roles.at(2).code;
+  const auto load = std::find_if(code.begin(), code.end(), [](const Instruction& i) {
+    return std::holds_alternative<Load>(i);
+  });
+  REQUIRE(load != code.end());
+  CHECK(std::get<Expect>(*(load - 1)).bytes == 128 * 4);
+  CHECK(std::get<Wait>(*(load + 1)).barrier == std::get<Expect>(*(load - 1)).barrier);
+  CHECK(std::none_of(load, code.end(),
+                     [](const Instruction& i) { return std::holds_alternative<Mma>(i); }));
+  CHECK(std::none_of(code.begin(), load,
+                     [](const Instruction& i) { return std::holds_alternative<Vector>(i); }));
+  CHECK(scales(lowered(tiling(64, 128, 1))).size() == 1);
+  // Consumers that share a tile load none.
+  CHECK(scales(lowered(tiling(128, 128, 2))).empty());
+  // Weights on the M side: the scales are those of the tile's N side.
+  CHECK(scales(lowered(tiling(64, 32, 1, 1, 1, true))).at(0).cols == 32);
+}
+
 TEST_CASE("a split without work does not fit") {
   GemmProblem problem;
   problem.m = problem.n = 64;
