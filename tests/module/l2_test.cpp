@@ -77,14 +77,14 @@ TEST_CASE("of a cache of keys and values no more is dirty than the section has t
   CHECK(written(k) == 0);
 }
 
-TEST_CASE("where the L2 keeps far data twice, a section of more than half of it finds it full") {
+TEST_CASE("where the L2 keeps far data twice, a section that would fit it otherwise finds it full") {
   const std::vector<std::string> two = {"l2.size_mib=2", "l2.partitions=2",
                                         "l2.link_bytes_per_cycle=64"};
   std::vector<std::string> replicating = two;
   replicating.emplace_back("l2.replicate_far=1");
-  // One and a half of two MiB, and half of them.
-  CHECK(written(reading(6144, 48, 6144), two) == 0);
-  CHECK(written(reading(6144, 48, 6144), replicating) > 0);
+  // 1 MiB read and 3/4 written, of two.
+  CHECK(written(reading(8192, 64, 6144), two) == 0);
+  CHECK(written(reading(8192, 64, 6144), replicating) > 0);
   CHECK(written(reading(4096, 32, 4096), replicating) == 0);
 }
 
