@@ -77,7 +77,7 @@ TEST_CASE("of a cache of keys and values no more is dirty than the section has t
   CHECK(written(k) == 0);
 }
 
-TEST_CASE("where the L2 keeps far data twice, a section that would fit it otherwise finds it full") {
+TEST_CASE("where the L2 keeps far data twice, one that would fit otherwise finds it full") {
   const std::vector<std::string> two = {"l2.size_mib=2", "l2.partitions=2",
                                         "l2.link_bytes_per_cycle=64"};
   std::vector<std::string> replicating = two;
