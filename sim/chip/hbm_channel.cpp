@@ -17,6 +17,14 @@ int log2_of(std::int64_t value) {
   return shift;
 }
 
+/// Sum of the digits of `value` in base 2^shift, modulo that base.
+std::int64_t sum_of_digits(std::int64_t value, int shift) {
+  if (shift == 0) return 0;
+  std::int64_t sum = 0;
+  for (; value != 0; value >>= shift) sum += value;
+  return sum & ((std::int64_t{1} << shift) - 1);
+}
+
 }  // namespace
 
 HbmTiming::HbmTiming(const HbmConfig& c)
@@ -49,11 +57,12 @@ HbmTiming::HbmTiming(const HbmConfig& c)
 
 HbmPlace HbmTiming::place_of(std::int64_t address) const {
   const std::int64_t chunk = address >> chunk_shift;
-  const std::int64_t group = chunk & ((1LL << group_shift) - 1);
   const std::int64_t page = chunk >> group_shift >> page_shift;
   const std::int64_t row = page >> bank_shift;
-  // The row turns the order of banks, so that strides of whole rounds do not meet in one bank.
-  const std::int64_t bank = (page + row) & ((1LL << bank_shift) - 1);
+  // What lies above turns the order of groups and of banks, so that strides of whole rounds do not
+  // meet in one of them, whatever power of two they are.
+  const std::int64_t group = (chunk + sum_of_digits(page, group_shift)) & ((1LL << group_shift) - 1);
+  const std::int64_t bank = (page + sum_of_digits(row, bank_shift)) & ((1LL << bank_shift) - 1);
   return {static_cast<std::size_t>((bank << group_shift) + group), row};
 }
 
@@ -140,6 +149,8 @@ Picoseconds HbmChannel::read(Picoseconds now, HbmPlace place, std::int64_t size,
 
 Picoseconds HbmChannel::write(Picoseconds now, HbmPlace place, std::int64_t size,
                               std::int64_t run) {
+  // Behind the batch that drains there is room for another.
+  const Picoseconds taken = std::max(now, draining_since_) + timing_->cwl;
   waiting_bytes_ += size;
   if (run < size) waiting_switches_ += timing_->write_switches(size, run);
   counters_.write_bytes += size;
@@ -150,6 +161,7 @@ Picoseconds HbmChannel::write(Picoseconds now, HbmPlace place, std::int64_t size
     // A refresh that falls into the batch holds up the rest of it.
     written += timing_->rfc * (refreshed(written - Picoseconds(1)).epoch - start.epoch);
     bus_free_ = written;
+    draining_since_ = start.when;
     writing_ = true;
     // The batch's last bank is left open on its row, in write recovery.
     Bank& bank = banks_[place.bank];
@@ -159,7 +171,7 @@ Picoseconds HbmChannel::write(Picoseconds now, HbmPlace place, std::int64_t size
     waiting_bytes_ = 0;
     waiting_switches_ = Picoseconds(0);
   }
-  return now + timing_->cwl;
+  return taken;
 }
 
 }  // namespace tessera

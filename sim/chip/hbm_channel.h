@@ -129,6 +129,7 @@ class HbmChannel {
   std::vector<Picoseconds> group_free_;
   Picoseconds bus_free_, activate_free_;
   bool writing_ = false;  // the bus carried writes last
+  Picoseconds draining_since_;  // when the last batch's data starts on the bus
   std::int64_t waiting_bytes_ = 0;
   Picoseconds waiting_switches_;
   Counters counters_;

@@ -5,6 +5,8 @@
 #include <set>
 #include <utility>
 
+#include "sim/base/overfull_sets.h"
+
 namespace tessera {
 namespace {
 
@@ -91,7 +93,7 @@ std::int64_t run_bytes_of(const Boxes& boxes, const Tensor& tensor, std::int64_t
 
 /// The tensors that a section's kernels touch, and those they write.
 struct Footprint {
-  std::set<int> touched, written;
+  std::set<int> loaded, written;
 };
 
 Footprint footprint_of(const Section& section) {
@@ -100,9 +102,8 @@ Footprint footprint_of(const Section& section) {
     for (const Role& role : kernel.roles) {
       for (const Instruction& instruction : role.code) {
         if (const auto* load = std::get_if<Load>(&instruction)) {
-          f.touched.insert(load->tensor);
+          f.loaded.insert(load->tensor);
         } else if (const auto* store = std::get_if<Store>(&instruction)) {
-          f.touched.insert(store->tensor);
           f.written.insert(store->tensor);
         }
       }
@@ -182,44 +183,63 @@ void L2::attach(const Section& section) {
 
 void L2::begin_full(const Section& section) {
   const Footprint footprint = footprint_of(section);
-  std::int64_t touched = 0, written = 0, largest = 0, cached = 0, most_cached = 0;
-  for (const OpRecord& op : section.ops) most_cached += op.compulsory_write.value;
-  for (const int i : footprint.touched) {
-    touched += section.tensors[static_cast<std::size_t>(i)].size().value;
+  const auto size_of = [&](int tensor) {
+    return section.tensors[static_cast<std::size_t>(tensor)].size().value;
+  };
+  // What a run brings in: what all cores read stands in each partition, what one core reads in one
+  // or two of them, what is only written in one.
+  const double copies = replicate_far_ ? static_cast<double>(partitions_.size()) : 1;
+  double brought = 0;
+  for (const int i : footprint.loaded) {
+    const bool shared = section.tensors[static_cast<std::size_t>(i)].warm;
+    brought += static_cast<double>(size_of(i)) * (shared ? copies : (1 + copies) / 2);
   }
+  std::int64_t written = 0, results = 0, largest = 0, cached = 0, most_cached = 0;
+  for (const OpRecord& op : section.ops) most_cached += op.compulsory_write.value;
   for (const int i : footprint.written) {
-    const std::int64_t size = section.tensors[static_cast<std::size_t>(i)].size().value;
+    const std::int64_t size = size_of(i);
+    if (footprint.loaded.count(i) == 0) brought += static_cast<double>(size);
+    const TensorKind kind = section.tensors[static_cast<std::size_t>(i)].kind;
     // Tokens are appended to a cache of keys and values: no more of it is written than has to be.
-    if (section.tensors[static_cast<std::size_t>(i)].kind == TensorKind::kv_cache) {
+    if (kind == TensorKind::kv_cache) {
       cached += size;
       continue;
     }
     written += size;
+    if (kind != TensorKind::workspace) results += size;
     if (size <= largest) continue;
     largest = size;
     old_address_ = section.tensors[static_cast<std::size_t>(i)].address;
     old_run_bytes_ = tensors_[static_cast<std::size_t>(i)].run_bytes;
   }
-  const std::int64_t copies = replicate_far_ ? static_cast<std::int64_t>(partitions_.size()) : 1;
-  const std::int64_t capacity =
-      capacity_lines_ * static_cast<std::int64_t>(partitions_.size()) * line_bytes_ / copies;
-  if (touched <= capacity || largest == 0) return;
+  if (largest == 0) return;
   written += std::min(cached, most_cached);
-  old_dirty_share_ = static_cast<double>(written) / static_cast<double>(touched);
+  // A result is written while the caller still has the one before, so results take their place
+  // twice. Dirty lines that stay until they are written again never go to memory.
+  const std::int64_t capacity =
+      capacity_lines_ * static_cast<std::int64_t>(partitions_.size()) * line_bytes_;
+  const double load = (brought + static_cast<double>(results)) / static_cast<double>(capacity);
+  old_dirty_share_ = overfull_share(load) * static_cast<double>(written) / brought;
   for (Partition& p : partitions_) {
     p.old_lines = std::max<std::int64_t>(0, capacity_lines_ - p.lines);
   }
 }
 
-void L2::evict_old(Cycles now, int partition, std::int64_t lines) {
+Cycles L2::evict_old(Cycles now, int partition, std::int64_t lines) {
   Partition& p = partitions_[static_cast<std::size_t>(partition)];
   p.old_lines -= lines;
   p.old_dirty_lines += static_cast<double>(lines) * old_dirty_share_;
-  if (p.old_dirty_lines < static_cast<double>(lines_per_segment)) return;
+  if (p.old_dirty_lines < static_cast<double>(lines_per_segment)) return now;
   p.old_dirty_lines -= static_cast<double>(lines_per_segment);
-  memory_.write(now + to_memory_, old_address_, segment_bytes_, old_run_bytes_);
+  const std::int64_t address = old_address_;
   old_address_ += segment_bytes_;
-  counters_.hbm_write_bytes += segment_bytes_;
+  return write_back(now, address, segment_bytes_, old_run_bytes_);
+}
+
+Cycles L2::write_back(Cycles now, std::int64_t address, std::int64_t bytes,
+                      std::int64_t run_bytes) {
+  counters_.hbm_write_bytes += bytes;
+  return memory_.write(now + to_memory_, address, bytes, run_bytes) - to_memory_;
 }
 
 template <class Visit>
@@ -306,19 +326,19 @@ L2::Segment& L2::install(Partition& p, std::int32_t& place, int tensor, std::int
   return p.segments[static_cast<std::size_t>(place)];
 }
 
-void L2::evict(Cycles now, int partition, std::int32_t slot) {
+Cycles L2::evict(Cycles now, int partition, std::int32_t slot) {
   Partition& p = partitions_[static_cast<std::size_t>(partition)];
   Segment& s = p.segments[static_cast<std::size_t>(slot)];
   TensorMap& map = tensors_[static_cast<std::size_t>(s.map)];
+  Cycles left = now;
   if (s.dirty != 0 && !attaching_) {
-    const std::int64_t bytes = popcount(s.dirty) * line_bytes_;
-    memory_.write(now + to_memory_, address_of(map, s.index), bytes, map.run_bytes);
-    counters_.hbm_write_bytes += bytes;
+    left = write_back(now, address_of(map, s.index), popcount(s.dirty) * line_bytes_, map.run_bytes);
   }
   p.lines -= popcount(s.valid);
   places(map, s.index)[partition] = -1;
   unlink(p, slot);
   p.free.push_back(slot);
+  return left;
 }
 
 void L2::drop_copies(int home_partition, const std::int32_t* places, LineMask lines) {
@@ -331,13 +351,17 @@ void L2::drop_copies(int home_partition, const std::int32_t* places, LineMask li
   }
 }
 
-void L2::add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t added) {
+Cycles L2::add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t added) {
   Partition& p = partitions_[static_cast<std::size_t>(partition)];
   p.lines += added;
+  Cycles room = now;
   if (p.old_lines > 0 && p.lines + p.old_lines > capacity_lines_) {
-    evict_old(now, partition, std::min(p.old_lines, p.lines + p.old_lines - capacity_lines_));
+    room = evict_old(now, partition, std::min(p.old_lines, p.lines + p.old_lines - capacity_lines_));
   }
-  while (p.lines > capacity_lines_ && p.oldest != keep) evict(now, partition, p.oldest);
+  while (p.lines > capacity_lines_ && p.oldest != keep) {
+    room = std::max(room, evict(now, partition, p.oldest));
+  }
+  return room;
 }
 
 void L2::read_segment(Request& request, std::int64_t index, LineMask lines, std::int64_t count) {
@@ -385,12 +409,14 @@ void L2::read_segment(Request& request, std::int64_t index, LineMask lines, std:
                        map.run_bytes) +
           to_memory_;
       counters_.hbm_read_bytes += miss_bytes;
-      fill_ready = std::max(fill_ready, filled);
       Segment& fresh = install(home_part, place[home_partition], request.tensor, index);
       const std::int64_t added = count_of(missing & ~fresh.valid);
       fresh.valid |= missing;
-      fresh.ready = std::max(fresh.ready, filled);
-      add_lines(now, home_partition, place[home_partition], added);
+      const Cycles room = add_lines(now, home_partition, place[home_partition], added);
+      const Cycles ready = std::max(filled, room);
+      fill_ready = std::max(fill_ready, ready);
+      Segment& kept = home_part.segments[static_cast<std::size_t>(place[home_partition])];
+      kept.ready = std::max(kept.ready, ready);
     }
   }
   counters_.hit_bytes += bytes;
@@ -448,7 +474,7 @@ L2Answer L2::gather(Cycles now, int core, int tensor, std::int64_t row, std::int
 L2Written L2::write(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
                     std::int64_t rows, std::int64_t cols, bool accumulate) {
   TensorMap& map = use(tensor);
-  Cycles done;
+  Cycles done, taken;
   std::int64_t total = 0;
   const int near_partition = near(core);
   visit(map, row, col, rows, cols, [&](std::int64_t index, LineMask lines, std::int64_t count) {
@@ -463,13 +489,14 @@ L2Written L2::write(Cycles now, int core, int tensor, std::int64_t row, std::int
     const std::int64_t added = popcount(lines & ~segment.valid);
     segment.valid |= lines;
     segment.dirty |= lines;
-    add_lines(now, p, place[p], added);
-    done = std::max(done, end);
+    const Cycles room = add_lines(now, p, place[p], added);
+    taken = std::max(taken, room);
+    done = std::max({done, end, room + near_latency_});
     total += bytes;
   });
   counters_.write_bytes += total;
   const Cycles port = write_ports_[static_cast<std::size_t>(core)].book(now, total);
-  return {port, std::max(done, port + near_latency_), total};
+  return {std::max(port, taken), std::max(done, port + near_latency_), total};
 }
 
 Cycles L2::deliver(Cycles now, int core, std::int64_t bytes) {

@@ -130,7 +130,8 @@ class L2 {
   // The segment, found or made, moved to the front; `place` is the partition's.
   Segment& install(Partition& p, std::int32_t& place, int tensor, std::int64_t index);
   void drop_copies(int home_partition, const std::int32_t* places, LineMask lines);
-  void add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t added);
+  // Makes room for `added` lines; since when there is: once memory has taken what was dirty.
+  Cycles add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t added);
   void touch(Partition& p, std::int32_t slot) {
     const Segment& s = p.segments[static_cast<std::size_t>(slot)];
     if (p.touches - s.touched < recent_touches_) return;
@@ -139,11 +140,13 @@ class L2 {
   }
   void link_newest(Partition& p, std::int32_t slot);
   void unlink(Partition& p, std::int32_t slot);
-  void evict(Cycles now, int partition, std::int32_t slot);
+  Cycles evict(Cycles now, int partition, std::int32_t slot);
+  // Until when lines that leave at `now` take room.
+  Cycles write_back(Cycles now, std::int64_t address, std::int64_t bytes, std::int64_t run_bytes);
   // Fills what is free with what a section leaves that ran before this one and was like it.
   void begin_full(const Section& section);
   // Makes room for `lines` of an old section's.
-  void evict_old(Cycles now, int partition, std::int64_t lines);
+  Cycles evict_old(Cycles now, int partition, std::int64_t lines);
   // `count` lines of one segment.
   void read_segment(Request& request, std::int64_t index, LineMask lines, std::int64_t count);
   L2Answer finish(const Request& request);

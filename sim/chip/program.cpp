@@ -199,6 +199,8 @@ void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
     } else if (const auto* setup = std::get_if<Setup>(&instruction)) {
       step.opcode = Opcode::setup;
       step.busy = Cycles(setup->cycles);
+      // What begins a block belongs to its launch; what recurs is the latency of its steps.
+      step.cause = open_loops.empty() ? Cause::launch : Cause::pipeline;
     } else if (const auto* signal = std::get_if<Signal>(&instruction)) {
       step.opcode = Opcode::signal;
       step.a = expression(signal->index);

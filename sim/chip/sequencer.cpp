@@ -395,7 +395,7 @@ void Sequencer::run(Context& context, Cycles now) {
         break;
       }
       case Opcode::setup:
-        advance<recorded>(context, context.time + step.busy, Cause::launch);
+        advance<recorded>(context, context.time + step.busy, step.cause);
         break;
       case Opcode::collective:
         advance<recorded>(context, context.time + step.busy, Cause::link);

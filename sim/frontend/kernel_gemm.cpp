@@ -104,6 +104,12 @@ class GemmKernel {
     std::uint16_t store_turn = 0;
   };
 
+  /// From registers to the copy engine: all warps know that the buffer is free, write it, and know
+  /// that all have.
+  std::int64_t hand_over() const {
+    const ChipConfig& chip = section_.chip();
+    return std::int64_t{2} * chip.barrier.latency_cycles + chip.scratchpad.latency_cycles;
+  }
   std::int64_t prologue() const { return section_.chip().dma.prologue_cycles; }
   bool shares_loads() const { return t_.cluster > 1; }
   bool streams() const { return t_.streamed > 0; }
@@ -275,9 +281,9 @@ class GemmKernel {
   Expr slot(const Expr& cluster) const {
     return t_.cluster > 1 ? cluster * t_.cluster + RoleBuilder::rank() : cluster;
   }
-  std::int64_t pieces() const { return t_.tile_n / s_.piece_n; }
+  std::int64_t piece_rows() const { return s_.sharers * s_.piece_rows; }
   Expr partial_row(const Expr& cluster, const Expr& piece) const {
-    return slot(cluster) * (pieces() * t_.tile_m) + piece * t_.tile_m;
+    return slot(cluster) * (s_.pieces * piece_rows()) + piece * piece_rows();
   }
 
   /// What other clusters did of the tile comes through the ring of the operands.
@@ -285,34 +291,34 @@ class GemmKernel {
     role.loop("helper", RoleBuilder::cluster() + 1, tile.helpers_end, 1, [&](const Expr& helper) {
       role.await_signal(slot(helper), s_.sharers);
       // Polling sees the flag with a read of its own, and what it guards is read after that.
-      role.expect(seen_, s_.piece_n * 4);
-      role.load(partial_, partial_row(helper, 0), 0, 1, s_.piece_n);
+      role.expect(seen_, partial_cols * 4);
+      role.load(partial_, partial_row(helper, 0), 0, 1, partial_cols);
       role.wait(seen_);
-      role.loop("piece", 0, pieces(), 1, [&](const Expr& piece) {
+      role.loop("piece", 0, s_.pieces, 1, [&](const Expr& piece) {
         role.wait(ring().empty);
-        role.expect(ring().full, t_.tile_m * s_.piece_n * 4);
-        role.load(partial_, partial_row(helper, piece), 0, t_.tile_m, s_.piece_n);
+        role.expect(ring().full, piece_rows() * partial_cols * 4);
+        role.load(partial_, partial_row(helper, piece), 0, piece_rows(), partial_cols);
       });
     });
   }
 
   void add_partial(RoleBuilder& role, const Tile& tile) {
     role.loop("helper", RoleBuilder::cluster() + 1, tile.helpers_end, 1, [&](const Expr&) {
-      role.loop("piece", 0, pieces(), 1, [&](const Expr&) {
+      role.loop("piece", 0, s_.pieces, 1, [&](const Expr&) {
         role.wait(ring().full);
-        role.vector(VectorFunction::combine, s_.consumer_m * s_.piece_n);
+        role.vector(VectorFunction::combine, s_.piece_rows * partial_cols);
         role.arrive(ring().empty, shares_loads());
       });
     });
   }
 
+  /// From the registers, through no buffer that would have to be free.
   void store_partial(RoleBuilder& role) {
-    const Expr copy = s_.sharers > 1 ? RoleBuilder::copy() * s_.consumer_m : Expr(0);
-    role.loop("piece", 0, pieces(), 1, [&](const Expr& piece) {
-      role.vector(VectorFunction::move, s_.consumer_m * s_.piece_n);
-      role.store_wait(0);
-      role.store(partial_, partial_row(RoleBuilder::cluster(), piece) + copy, 0, s_.consumer_m,
-                 s_.piece_n);
+    const Expr copy = s_.sharers > 1 ? RoleBuilder::copy() * s_.piece_rows : Expr(0);
+    role.loop("piece", 0, s_.pieces, 1, [&](const Expr& piece) {
+      role.vector(VectorFunction::move, s_.piece_rows * partial_cols);
+      role.store(partial_, partial_row(RoleBuilder::cluster(), piece) + copy, 0, s_.piece_rows,
+                 partial_cols);
     });
     role.signal(slot(RoleBuilder::cluster()));
   }
@@ -449,6 +455,7 @@ class GemmKernel {
       if (has_residual()) role.arrive(ring().residual_empty);
       // The buffer about to be written must have left.
       role.store_wait(p_.qkv ? 0 : output_buffers(s_) - 1);
+      role.setup(hand_over());
       const Expr group_row = (tile.split * p_.groups + tile.group) * p_.m;
       if (t_.swapped) {
         for_row_box(role, unit, s_.consumer_m, s_.m_side, false, beyond, [&](std::int64_t width) {
@@ -464,15 +471,24 @@ class GemmKernel {
             });
       }
     });
-    if (turns) role.arrive(next_part().store_turn);
+    if (turns) {
+      // The buffers are shared: the other consumer may write them once they have left.
+      role.store_wait(0);
+      role.arrive(next_part().store_turn);
+    }
   }
 
-  /// The tile's scales come when it is finished, not before.
+  /// The tile's scales come when it is finished, not before: those of the columns through the
+  /// scratchpad, with a barrier, then those of the rows.
   void load_output_scales(RoleBuilder& role, const Tile& tile) {
-    const std::int64_t rows = t_.swapped ? t_.tile_n : s_.m_rows;
-    role.expect(ring().scales, 4 * rows);
-    role.load(*p_.row_scales, 0, t_.swapped ? tile.col * t_.tile_n : load_row(role, tile), 1, rows);
-    role.wait(ring().scales);
+    const auto load_scales = [&](TensorIndex scales, bool m_side) {
+      const std::int64_t count = m_side ? s_.m_rows : std::min(t_.tile_n, s_.n_side);
+      role.expect(ring().scales, 4 * count);
+      role.load(scales, 0, m_side ? load_row(role, tile) : tile.col * t_.tile_n, 1, count);
+      role.wait(ring().scales);
+    };
+    if (p_.col_scales) load_scales(*p_.col_scales, t_.swapped);
+    load_scales(*p_.row_scales, !t_.swapped);
   }
 
   void store(RoleBuilder& role, const Expr& row, const Expr& col, std::int64_t rows,
@@ -589,10 +605,12 @@ GemmShape::GemmShape(const GemmProblem& problem, const GemmTiling& tiling) {
     // The narrowest step of whole lines at least that divides the tile.
     while (tiling.tile_n % chunk_n != 0) chunk_n += 8;
   }
-  // Pieces of partial tiles leave through the same buffers: FP32, at most a line wide.
-  piece_n = std::gcd<std::int64_t>(tiling.tile_n, 32);
-  std::int64_t row_bytes = output_buffers(*this) * chunk_n * result;
-  if (tiling.streamed > 0) row_bytes = std::max(row_bytes, piece_n * 4);
+  // Partial tiles lie in memory as threads hold them, in whole lines.
+  const std::int64_t lines = consumer_m * tiling.tile_n / partial_cols;
+  pieces = ceil_div(tiling.tile_n, partial_cols);
+  while (lines % pieces != 0) ++pieces;
+  piece_rows = lines / pieces;
+  const std::int64_t row_bytes = output_buffers(*this) * chunk_n * result;
   std::int64_t epilogue_bytes = tiling.consumers * consumer_m * row_bytes;
   if (problem.residual && tiling.splits == 1) {
     epilogue_bytes += parts * output_buffers(*this) * tiling.tile_m * chunk_n * result;
@@ -631,8 +649,9 @@ bool agrees(const GemmProblem& problem, const GemmTiling& tiling, const ChipConf
     return false;
   }
   // A piece of a partial tile is one box, and fits a stage.
-  return tiling.tile_m <= chip.dma.max_box_rows &&
-         tiling.tile_m * shape.piece_n * 4 <=
+  const std::int64_t rows = shape.sharers * shape.piece_rows;
+  return rows <= chip.dma.max_box_rows &&
+         rows * partial_cols * 4 <=
              (tiling.tile_m + tiling.tile_n) * tiling.tile_k * element_bytes(problem.operands);
 }
 
@@ -673,8 +692,8 @@ void lower_gemm(SectionBuilder& section, const GemmProblem& problem, const GemmT
     const GemmShape shape(problem, tiling);
     const TensorIndex partial = section.workspace(
         problem.name.empty() ? "partial" : problem.name + ".partial", Format::fp32,
-        tiling.stream_clusters * tiling.cluster * tiling.tile_m * tiling.tile_n / shape.piece_n,
-        shape.piece_n);
+        tiling.stream_clusters * tiling.cluster * shape.sharers * shape.pieces * shape.piece_rows,
+        partial_cols);
     section.add(GemmKernel(section, problem, tiling, problem.c, partial).build());
     return;
   }

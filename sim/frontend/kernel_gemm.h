@@ -40,7 +40,8 @@ struct GemmProblem {
   Epilogue epilogue;
   bool promoted = false;                ///< FP32 accumulation by promotion every 128 k
   std::optional<TensorIndex> scales_a;  ///< [ceil(k/128), groups*m], with promoted
-  std::optional<TensorIndex> row_scales;  ///< [1, m] in FP32: the epilogue multiplies by them
+  /// In FP32, [1, m] and [1, n]: the epilogue multiplies by them.
+  std::optional<TensorIndex> row_scales, col_scales;
   bool gather_a = false;                ///< rows of A come through an index
   std::optional<QkvOutput> qkv;
 };
@@ -87,7 +88,7 @@ struct GemmShape {
   std::int64_t m_box, n_box;      ///< rows of the loads (of one block of the cluster)
   std::int64_t stage_bytes;
   std::int64_t chunk_n;             ///< N rows of one epilogue step
-  std::int64_t piece_n;             ///< N rows of a piece of a partial tile in memory
+  std::int64_t pieces, piece_rows;  ///< of a consumer's partial tile: pieces, their rows in memory
   std::int64_t scratchpad_bytes;    ///< of a block
   std::int64_t consumer_registers;  ///< per thread
 };
@@ -96,6 +97,8 @@ struct GemmShape {
 constexpr std::int64_t producer_warps = 4;
 constexpr std::int64_t producer_registers = 24;
 constexpr std::int64_t consumer_warps = 4;
+/// FP32 columns of partial tiles in memory: a line.
+constexpr std::int64_t partial_cols = 32;
 /// Partial sums of an element that a thread of split K's second kernel has under way.
 constexpr std::int64_t partials_at_once = 4;
 

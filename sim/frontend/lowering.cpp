@@ -87,6 +87,7 @@ void lower_matmul(SectionBuilder& section) {
       problem.scales_a = scales;
     } else if (!problem.promoted) {
       problem.row_scales = scales;
+      problem.col_scales = section.parameter("weight_scales", Format::fp32, 1, op.n);
     }
   }
   lower_gemm(section, problem);

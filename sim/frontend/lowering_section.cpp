@@ -112,6 +112,16 @@ TensorIndex SectionBuilder::output(std::size_t index) const {
 
 TensorIndex SectionBuilder::workspace(const std::string& suffix, Format format, std::int64_t rows,
                                       std::int64_t cols) {
+  return add_tensor(suffix, format, rows, cols, TensorKind::workspace);
+}
+
+TensorIndex SectionBuilder::parameter(const std::string& suffix, Format format, std::int64_t rows,
+                                      std::int64_t cols) {
+  return add_tensor(suffix, format, rows, cols, TensorKind::weight);
+}
+
+TensorIndex SectionBuilder::add_tensor(const std::string& suffix, Format format, std::int64_t rows,
+                                       std::int64_t cols, TensorKind kind) {
   if (section_.tensors.size() >= max_tensors) {
     throw InputError(block_.name, "too many tensors", "a section has fewer than 65536");
   }
@@ -121,7 +131,7 @@ TensorIndex SectionBuilder::workspace(const std::string& suffix, Format format, 
   tensor.format = format;
   tensor.rows = rows;
   tensor.cols = cols;
-  tensor.kind = TensorKind::workspace;
+  tensor.kind = kind;
   section_.tensors.push_back(std::move(tensor));
   return static_cast<TensorIndex>(section_.tensors.size() - 1);
 }

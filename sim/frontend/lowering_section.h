@@ -33,6 +33,9 @@ class SectionBuilder {
   /// A scratch tensor in memory, named after the operation.
   TensorIndex workspace(const std::string& suffix, Format format, std::int64_t rows,
                         std::int64_t cols);
+  /// A weight that is no input of the operation, such as the scales that belong to one.
+  TensorIndex parameter(const std::string& suffix, Format format, std::int64_t rows,
+                        std::int64_t cols);
   /// A kernel of the current operation, to be filled and passed to add().
   Kernel kernel(const std::string& suffix) const;
   void add(Kernel kernel) { section_.kernels.push_back(std::move(kernel)); }
@@ -41,6 +44,9 @@ class SectionBuilder {
   Section take();
 
  private:
+  TensorIndex add_tensor(const std::string& suffix, Format format, std::int64_t rows,
+                         std::int64_t cols, TensorKind kind);
+
   const GraphBlock& block_;
   const ChipConfig& chip_;
   Section section_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sim/base/error.h"
+#include "sim/base/overfull_sets.h"
 #include "sim/frontend/gemm_library.h"
 #include "sim/frontend/mapper.h"
 #include "sim/frontend/mapper_machine.h"
@@ -109,6 +110,40 @@ Traffic operand_traffic(const SectionBuilder& section, const GemmProblem& p, con
   return traffic;
 }
 
+/// Partial sums, and what becomes of dirty lines, in bytes.
+struct WriteBack {
+  double partial = 0;     ///< written to be added up later
+  double written = 0;     ///< to DRAM, in a run like those before it
+  double read_again = 0;  ///< partial sums that did not stay until they were added up
+};
+
+/// Results that stay in the L2 until they are written again never leave (L2::begin_full).
+WriteBack write_back(const SectionBuilder& section, const GemmProblem& p, const GemmTiling& t,
+                     const GemmShape& s, double outputs) {
+  const ChipConfig& chip = section.chip();
+  const double capacity = chip.l2.size_mib * 1048576.0;
+  const double copies = chip.l2.replicate_far ? chip.l2.partitions : 1;
+  WriteBack w;
+  if (t.splits > 1) {
+    w.partial = 4 * static_cast<double>(t.splits) * outputs;
+  } else if (t.streamed > 0) {
+    const std::int64_t whole_tiles = t.stream_clusters % t.streamed == 0 ? t.streamed : 1;
+    w.partial = 4 * static_cast<double>((t.stream_clusters - whole_tiles) * t.cluster * t.tile_m *
+                                        t.tile_n);
+  }
+  double taken = 2 * 2 * outputs + w.partial;
+  for (const TensorIndex operand : {p.a, p.b}) {
+    const Tensor& tensor = section.tensor(operand);
+    taken += static_cast<double>(tensor.size().value) * (tensor.warm ? copies : (1 + copies) / 2);
+  }
+  const double beyond = overfull_share(taken / capacity);
+  w.written = beyond * (2 * outputs + w.partial);
+  const auto clusters = static_cast<double>(cluster_places(t, chip));
+  const double waves = std::ceil(static_cast<double>(s.units) / clusters);
+  if (t.splits > 1) w.read_again = beyond * w.partial * (waves - 1) / waves;
+  return w;
+}
+
 std::int64_t best_group(const SectionBuilder& section, const GemmProblem& p, const GemmTiling& t,
                         const GemmShape& s, double clusters, double capacity) {
   std::int64_t best = 8;
@@ -206,10 +241,9 @@ CoreTime core_time(const GemmTiling& t, const GemmShape& s, const ChipConfig& ch
                                    active * 4 * elements / rates.l2_write_bytes});
     const double add = std::max(elements * vector_cycles(VectorFunction::combine, chip.vector_unit),
                                 4 * elements / rates.port_read_bytes);
-    // A part is stored, seen and read; the next one's flag is read beside its pieces.
-    time.streamed = together * share * step + leave + helpers * std::max(add, rates.l2_latency) +
-                    std::min(add, rates.l2_latency) + 3 * rates.l2_latency +
-                    (whole > 0 ? exposed : end.last);
+    // A part is stored, seen and read; the next one's flag is read behind its pieces.
+    time.streamed = together * share * step + leave + helpers * (add + rates.l2_latency) +
+                    3 * rates.l2_latency + (whole > 0 ? exposed : end.last);
     if (whole > 0) {
       time.whole =
           (whole - 1) * std::max(together * steps * step + exposed, together * end.l2_share) +
@@ -268,11 +302,9 @@ Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& p, cons
 
   const TileEnd end = tile_end(p, t, s, chip, rates, active);
   const double fill = rates.hbm_latency + active * from_l2 / rates.l2_read_bytes;
-  // Results that the L2 cannot hold leave while the kernel runs.
   const double outputs =
       static_cast<double>(p.groups) * static_cast<double>(p.m) * static_cast<double>(p.n);
-  const double result = t.splits > 1 ? 4.0 * static_cast<double>(t.splits) : 2.0;
-  const double written = std::max(0.0, outputs * result - chip.l2.size_mib * 1048576.0);
+  const WriteBack back = write_back(section, p, t, s, outputs);
   const CoreTime core = core_time(t, s, chip, rates, active, step, end);
   const Traffic traffic =
       operand_traffic(section, p, t, s, t.raster_group, clusters, rates.l2_capacity);
@@ -281,15 +313,16 @@ Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& p, cons
   estimate.hbm_bytes = traffic.all();
   estimate.cycles = rates.launch_gap + fill + rates.l2_latency + (t.cluster > 1 ? 200 : 0);
   for (const auto& [busy, bytes] :
-       {std::pair(core.whole, traffic.whole + written), {core.streamed, traffic.streamed}}) {
+       {std::pair(core.whole, traffic.whole + back.written), {core.streamed, traffic.streamed}}) {
     estimate.cycles += overlapped({busy, bytes / rates.hbm_bytes});
   }
   if (t.splits > 1) {
-    const double partial = result * outputs;
     estimate.cycles +=
         rates.launch_gap +
-        (1 + std::ceil(static_cast<double>(t.splits) / static_cast<double>(partials_at_once))) * rates.l2_latency +
-        partial / std::min(rates.l2_read_bytes, rates.cores * rates.port_read_bytes) +
+        (1 + std::ceil(static_cast<double>(t.splits) / static_cast<double>(partials_at_once))) *
+            rates.l2_latency +
+        std::max(back.partial / std::min(rates.l2_read_bytes, rates.cores * rates.port_read_bytes),
+                 back.read_again / rates.hbm_bytes) +
         outputs * 2 / rates.l2_write_bytes;
   }
   return estimate;
