@@ -46,38 +46,50 @@ std::optional<GemmTiling> cutlass_tiling(const GemmProblem& p, const ChipConfig&
   return staged(p, t, chip);
 }
 
-/// DeepGEMM's choice of a configuration (get_best_configs): of the widths that make the fewest
-/// waves the one whose last wave is fullest, of equals the widest; pairs of blocks share loads from
-/// 512 rows on.
+/// DeepGEMM's choice of a block for Hopper (get_best_config): of those that make the fewest waves
+/// one whose last wave is fullest; of equals the narrower, of other heights the wider one. Pairs of
+/// blocks share loads from 512 rows on, and no more blocks are started than the waves need.
 std::optional<GemmTiling> deep_gemm_tiling(const GemmProblem& p, const ChipConfig& chip) {
-  constexpr std::int64_t narrowest = 16, widest = 128, narrow_step = 8;
   constexpr std::int64_t rows_that_share = 512, group_of_blocks = 16;
-  GemmTiling t;
-  t.tile_m = p.m <= 64 ? 64 : 128;
-  t.consumers = t.tile_m / 64;
+  struct Block {
+    std::int64_t m = 0, n = 0, waves = 0, last = 0;
+  };
   const std::int64_t cores = chip.core.count;
-  const std::int64_t tiles_m = ceil_div(p.m, t.tile_m) * p.groups;
-  std::int64_t fewest = 0, fullest = 0;
-  for (std::int64_t width = narrowest; width <= widest; width += narrow_step) {
-    const std::int64_t tiles = tiles_m * ceil_div(p.n, width);
-    const std::int64_t waves = ceil_div(tiles, cores);
-    const std::int64_t last = tiles - (waves - 1) * cores;
-    if (fewest != 0 && (waves > fewest || (waves == fewest && last < fullest))) continue;
-    fewest = waves;
-    fullest = last;
-    t.tile_n = width;
+  Block best;
+  const auto consider = [&](std::int64_t m, std::int64_t n) {
+    const std::int64_t tiles = ceil_div(p.m, m) * p.groups * ceil_div(p.n, n);
+    Block b{m, n, ceil_div(tiles, cores), 0};
+    b.last = tiles - (b.waves - 1) * cores;
+    bool better = best.m == 0 || b.waves < best.waves;
+    if (!better && b.waves == best.waves) {
+      better = b.last > best.last ||
+               (b.last == best.last &&
+                ((m == best.m && n < best.n) || (n == best.n && m < best.m) ||
+                 (m != best.m && n > best.n && n <= p.n && m <= p.m)));
+    }
+    if (better) best = b;
+  };
+  for (const std::int64_t m : {64, 128, 256, 16, 32}) {
+    // Blocks lower than a matrix instruction are for as few rows.
+    if (m < 64 && p.m > m) continue;
+    for (std::int64_t n = 16; n <= 192; n += 16) {
+      // Beyond 128 columns a block has two scales of B; registers hold no more than this.
+      if (n == 176 || (n > 128 && m > 128)) continue;
+      consider(m, n);
+    }
   }
+  GemmTiling t;
+  t.tile_m = std::max<std::int64_t>(best.m, 64);
+  t.tile_n = best.n;
+  t.consumers = t.tile_m > 64 ? 2 : 1;
   t.raster_group = group_of_blocks;
   if (p.m >= rows_that_share) {
-    // On the larger side of the block first, if the tiles along the other side are even in number.
-    const bool even_m = ceil_div(p.m, t.tile_m) % 2 == 0, even_n = ceil_div(p.n, t.tile_n) % 2 == 0;
+    // On the larger side of the block first.
     GemmTiling shared = t;
-    shared.along_n = even_n && (t.tile_m > t.tile_n || !even_m);
+    shared.along_n = best.m > best.n && ceil_div(p.n, best.n) % 2 == 0;
     shared.cluster = 2;
     if (!shared.along_n) shared.raster_group /= 2;
-    if (even_m || even_n) {
-      if (const auto staged_pair = staged(p, shared, chip)) return staged_pair;
-    }
+    if (const auto pair = staged(p, shared, chip)) return pair;
   }
   return staged(p, t, chip);
 }

@@ -20,7 +20,6 @@ constexpr std::int64_t max_consumer_registers = 255;
 constexpr std::int64_t max_accumulators = 128;
 /// Barriers, scheduling words.
 constexpr std::int64_t barrier_bytes = 1024;
-constexpr std::int64_t scale_block = 128;  ///< k per scale of block-scaled fp8
 
 std::int64_t element_bytes(Format format) { return bits(format) / 8; }
 
@@ -136,7 +135,9 @@ class GemmKernel {
       r.residual_empty =
           add_empty_barrier(kernel_, named("residual_empty", part), output_buffers(s_), s_.sharers);
     }
-    if (has_output_scales()) r.scales = add_barrier(kernel_, named("scales", part), 1, 1);
+    if (has_output_scales() || p_.scales_b) {
+      r.scales = add_barrier(kernel_, named("scales", part), 1, s_.sharers);
+    }
     if (s_.parts > 1) {
       const auto turn = [&](const char* what) {
         return part == 0 ? add_empty_barrier(kernel_, named(what, part), 1, 1)
@@ -423,18 +424,33 @@ class GemmKernel {
   }
 
   /// Partial sums of 128 k are added to FP32 registers (scaled on the way, in the same
-  /// instruction); the other consumer multiplies meanwhile.
+  /// instruction), those of 64 rows at a time; the other consumer multiplies meanwhile.
   void promoted_main_loop(RoleBuilder& role, const Tile& tile) {
     const ScratchpadConfig& scratchpad = section_.chip().scratchpad;
+    if (p_.scales_b) load_block_scales(role, tile);
     role.loop("k", tile.k_begin, tile.k_end, t_.tile_k, [&](const Expr&) {
       role.wait(ring().full);
-      // The scales have to be read before the products are issued: A's, then B's.
-      if (p_.scales_a) role.setup(std::int64_t{2} * scratchpad.latency_cycles);
-      multiply(role);
-      role.mma_wait(0);
-      role.arrive(ring().empty, shares_loads());
-      role.vector(VectorFunction::promote, s_.consumer_m * t_.tile_n);
+      for (std::int64_t i = 0; i < instructions(); ++i) {
+        // The scales have to be read before the products are issued: A's, then B's.
+        if (p_.scales_a) role.setup(std::int64_t{2} * scratchpad.latency_cycles);
+        role.mma(s_.consumer_m / instructions(), t_.tile_n, t_.tile_k, p_.operands);
+        role.mma_wait(0);
+        if (i + 1 == instructions()) role.arrive(ring().empty, shares_loads());
+        role.vector(VectorFunction::promote, s_.consumer_m / instructions() * t_.tile_n);
+      }
     });
+  }
+
+  /// The consumers themselves fetch B's scales before a tile, of all its k.
+  void load_block_scales(RoleBuilder& role, const Tile& tile) {
+    const Expr first = role.quotient("scale_row", tile.col * t_.tile_n, scale_block);
+    const std::int64_t blocks = ceil_div(p_.k, scale_block);
+    const std::int64_t spans =
+        scale_block % t_.tile_n == 0 ? 1 : ceil_div(t_.tile_n, scale_block) + 1;
+    const std::int64_t rows = std::min(spans, ceil_div(p_.n, scale_block));
+    role.expect(ring().scales, 4 * rows * blocks);
+    role.load(*p_.scales_b, first, 0, rows, blocks);
+    role.wait(ring().scales);
   }
 
   void epilogue(RoleBuilder& role, const Tile& tile) {
@@ -618,9 +634,11 @@ GemmShape::GemmShape(const GemmProblem& problem, const GemmTiling& tiling) {
   scratchpad_bytes =
       parts * tiling.stages * (stage_room + scale_bytes) + epilogue_bytes + barrier_bytes;
 
-  const std::int64_t accumulators = ceil_div(consumer_m * tiling.tile_n, consumer_warps * 32);
-  consumer_registers = std::max<std::int64_t>(
-      64, round_up((problem.promoted ? 2 : 1) * accumulators + overhead_registers, 8));
+  const std::int64_t threads = consumer_warps * 32;
+  std::int64_t accumulators = ceil_div(consumer_m * tiling.tile_n, threads);
+  if (problem.promoted) accumulators += ceil_div(std::min(consumer_m, instruction_m) * tiling.tile_n, threads);
+  consumer_registers =
+      std::max<std::int64_t>(64, round_up(accumulators + overhead_registers, 8));
 }
 
 std::int64_t cluster_places(const GemmTiling& tiling, const ChipConfig& chip) {

@@ -39,7 +39,9 @@ struct GemmProblem {
   GemmLibrary library = GemmLibrary::tuned;
   Epilogue epilogue;
   bool promoted = false;                ///< FP32 accumulation by promotion every 128 k
-  std::optional<TensorIndex> scales_a;  ///< [ceil(k/128), groups*m], with promoted
+  /// In FP32, with promoted: of each row and 128 k, [ceil(k/128), groups*m]; of each block of
+  /// 128 x 128 weights, [ceil(n/128), ceil(k/128)].
+  std::optional<TensorIndex> scales_a, scales_b;
   /// In FP32, [1, m] and [1, n]: the epilogue multiplies by them.
   std::optional<TensorIndex> row_scales, col_scales;
   bool gather_a = false;                ///< rows of A come through an index
@@ -97,6 +99,8 @@ struct GemmShape {
 constexpr std::int64_t producer_warps = 4;
 constexpr std::int64_t producer_registers = 24;
 constexpr std::int64_t consumer_warps = 4;
+/// k, and rows of B, per scale of block-scaled fp8.
+constexpr std::int64_t scale_block = 128;
 /// FP32 columns of partial tiles in memory: a line.
 constexpr std::int64_t partial_cols = 32;
 /// Partial sums of an element that a thread of split K's second kernel has under way.

@@ -85,6 +85,8 @@ void lower_matmul(SectionBuilder& section) {
     problem.a = quantise(section, "quantise", problem.a, op.m, op.k, &scales);
     if (op.precision == Precision::fp8_block) {
       problem.scales_a = scales;
+      problem.scales_b = section.parameter("weight_scales", Format::fp32,
+                                           ceil_div(op.n, scale_block), ceil_div(op.k, scale_block));
     } else if (!problem.promoted) {
       problem.row_scales = scales;
       problem.col_scales = section.parameter("weight_scales", Format::fp32, 1, op.n);
