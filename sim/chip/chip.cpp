@@ -3,7 +3,7 @@
 namespace tessera {
 
 Chip::Chip(sc_core::sc_module_name name, const ChipConfig& config, const Section& section,
-           MemoryModel memory, const std::vector<int>& construction_order,
+           MemoryModel memory, CacheBefore before, const std::vector<int>& construction_order,
            TimelineRecorder* recorder)
     : sc_module(name), clock_(config.clock.core_mhz), port_("memory_port", clock_) {
   if (memory == MemoryModel::hbm) {
@@ -14,7 +14,7 @@ Chip::Chip(sc_core::sc_module_name name, const ChipConfig& config, const Section
     port_.socket.bind(fixed_->socket);
   }
   l2_ = std::make_unique<L2>(config, port_);
-  l2_->attach(section);
+  l2_->attach(section, before);
   arbiter_ = std::make_unique<Arbiter>("arbiter");
   processor_ = std::make_unique<CommandProcessor>("command_processor", config, clock_, section,
                                                   *l2_, *arbiter_, construction_order, recorder);

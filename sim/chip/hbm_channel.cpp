@@ -149,8 +149,8 @@ Picoseconds HbmChannel::read(Picoseconds now, HbmPlace place, std::int64_t size,
 
 Picoseconds HbmChannel::write(Picoseconds now, HbmPlace place, std::int64_t size,
                               std::int64_t run) {
-  // Behind the batch that drains there is room for another.
-  const Picoseconds taken = std::max(now, draining_since_) + timing_->cwl;
+  // Who is too early for the queue waits until its oldest batch drains.
+  const Picoseconds taken = std::max(now, batch_starts_[oldest_batch_]) + timing_->cwl;
   waiting_bytes_ += size;
   if (run < size) waiting_switches_ += timing_->write_switches(size, run);
   counters_.write_bytes += size;
@@ -161,7 +161,8 @@ Picoseconds HbmChannel::write(Picoseconds now, HbmPlace place, std::int64_t size
     // A refresh that falls into the batch holds up the rest of it.
     written += timing_->rfc * (refreshed(written - Picoseconds(1)).epoch - start.epoch);
     bus_free_ = written;
-    draining_since_ = start.when;
+    batch_starts_[oldest_batch_] = start.when;
+    oldest_batch_ = (oldest_batch_ + 1) % waiting_batches;
     writing_ = true;
     // The batch's last bank is left open on its row, in write recovery.
     Bank& bank = banks_[place.bank];

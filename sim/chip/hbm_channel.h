@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -129,7 +130,11 @@ class HbmChannel {
   std::vector<Picoseconds> group_free_;
   Picoseconds bus_free_, activate_free_;
   bool writing_ = false;  // the bus carried writes last
-  Picoseconds draining_since_;  // when the last batch's data starts on the bus
+  static constexpr std::size_t waiting_batches = 8;
+  // When the data of the last batches starts on the bus, the oldest at `oldest_batch_`: what waits
+  // there is in the queue of the controller or set aside in the L2.
+  std::array<Picoseconds, waiting_batches> batch_starts_{};
+  std::size_t oldest_batch_ = 0;
   std::int64_t waiting_bytes_ = 0;
   Picoseconds waiting_switches_;
   Counters counters_;

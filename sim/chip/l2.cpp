@@ -125,6 +125,7 @@ L2::L2(const ChipConfig& chip, MemoryPort& memory)
       capacity_lines_(std::max<std::int64_t>(
           chip.l2.size_mib * (1LL << 20) / chip.l2.partitions / chip.l2.line_bytes,
           lines_per_segment)),
+      most_dirty_lines_(capacity_lines_ * chip.l2.max_dirty_percent / 100),
       recent_touches_(static_cast<std::uint32_t>(capacity_lines_ / lines_per_segment / 16)) {
   const std::int64_t share_of_cores = ceil_div(chip.core.count, chip.l2.partitions);
   for (int core = 0; core < chip.core.count; ++core) {
@@ -144,7 +145,7 @@ L2::L2(const ChipConfig& chip, MemoryPort& memory)
                       BandwidthCalendar(chip.noc.core_write_bytes_per_cycle));
 }
 
-void L2::attach(const Section& section) {
+void L2::attach(const Section& section, CacheBefore before) {
   const std::vector<Tensor>& tensors = section.tensors;
   const std::vector<Boxes> boxes = boxes_of(section);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
@@ -165,7 +166,7 @@ void L2::attach(const Section& section) {
   // What does not fit was written back before the section starts.
   attaching_ = true;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (!tensors[i].warm) continue;
+    if (!tensors[i].warm || before == CacheBefore::flushed) continue;
     visit(tensors_[i], 0, 0, tensors[i].rows, tensors[i].cols,
           [&](std::int64_t index, LineMask lines, std::int64_t count) {
             TensorMap& map = use(static_cast<int>(i));
@@ -178,10 +179,10 @@ void L2::attach(const Section& section) {
           });
   }
   attaching_ = false;
-  begin_full(section);
+  begin_full(section, before);
 }
 
-void L2::begin_full(const Section& section) {
+void L2::begin_full(const Section& section, CacheBefore before) {
   const Footprint footprint = footprint_of(section);
   const auto size_of = [&](int tensor) {
     return section.tensors[static_cast<std::size_t>(tensor)].size().value;
@@ -194,19 +195,17 @@ void L2::begin_full(const Section& section) {
     const bool shared = section.tensors[static_cast<std::size_t>(i)].warm;
     brought += static_cast<double>(size_of(i)) * (shared ? copies : (1 + copies) / 2);
   }
-  std::int64_t written = 0, results = 0, largest = 0, cached = 0, most_cached = 0;
+  std::int64_t written = 0, largest = 0, cached = 0, most_cached = 0;
   for (const OpRecord& op : section.ops) most_cached += op.compulsory_write.value;
   for (const int i : footprint.written) {
     const std::int64_t size = size_of(i);
     if (footprint.loaded.count(i) == 0) brought += static_cast<double>(size);
-    const TensorKind kind = section.tensors[static_cast<std::size_t>(i)].kind;
     // Tokens are appended to a cache of keys and values: no more of it is written than has to be.
-    if (kind == TensorKind::kv_cache) {
+    if (section.tensors[static_cast<std::size_t>(i)].kind == TensorKind::kv_cache) {
       cached += size;
       continue;
     }
     written += size;
-    if (kind != TensorKind::workspace) results += size;
     if (size <= largest) continue;
     largest = size;
     old_address_ = section.tensors[static_cast<std::size_t>(i)].address;
@@ -214,26 +213,61 @@ void L2::begin_full(const Section& section) {
   }
   if (largest == 0) return;
   written += std::min(cached, most_cached);
-  // A result is written while the caller still has the one before, so results take their place
-  // twice. Dirty lines that stay until they are written again never go to memory.
-  const std::int64_t capacity =
-      capacity_lines_ * static_cast<std::int64_t>(partitions_.size()) * line_bytes_;
-  const double load = (brought + static_cast<double>(results)) / static_cast<double>(capacity);
-  old_dirty_share_ = overfull_share(load) * static_cast<double>(written) / brought;
+  const auto parts = static_cast<std::int64_t>(partitions_.size());
+  const bool many_dirty = before == CacheBefore::flushed ||
+                          written > most_dirty_lines_ * parts * line_bytes_;
   for (Partition& p : partitions_) {
     p.old_lines = std::max<std::int64_t>(0, capacity_lines_ - p.lines);
+    if (many_dirty) p.old_dirty_lines = most_dirty_lines_;
   }
+  if (many_dirty) {
+    old_dirty_share_ =
+        static_cast<double>(most_dirty_lines_) / static_cast<double>(capacity_lines_);
+    return;
+  }
+  // Lines that stay until the next run writes them again never go to memory.
+  const double load = brought / static_cast<double>(capacity_lines_ * parts * line_bytes_);
+  old_dirty_share_ = overfull_share(load) * static_cast<double>(written) / brought;
+}
+
+Cycles L2::write_old(Cycles now) {
+  const std::int64_t address = old_address_;
+  old_address_ += segment_bytes_;
+  return write_back(now, address, segment_bytes_, old_run_bytes_);
 }
 
 Cycles L2::evict_old(Cycles now, int partition, std::int64_t lines) {
   Partition& p = partitions_[static_cast<std::size_t>(partition)];
   p.old_lines -= lines;
-  p.old_dirty_lines += static_cast<double>(lines) * old_dirty_share_;
-  if (p.old_dirty_lines < static_cast<double>(lines_per_segment)) return now;
-  p.old_dirty_lines -= static_cast<double>(lines_per_segment);
-  const std::int64_t address = old_address_;
-  old_address_ += segment_bytes_;
-  return write_back(now, address, segment_bytes_, old_run_bytes_);
+  p.old_lines_to_write += static_cast<double>(lines) * old_dirty_share_;
+  if (p.old_lines_to_write < static_cast<double>(lines_per_segment)) return now;
+  p.old_lines_to_write -= static_cast<double>(lines_per_segment);
+  p.old_dirty_lines = std::max<std::int64_t>(0, p.old_dirty_lines - lines_per_segment);
+  return write_old(now);
+}
+
+Cycles L2::clean(Cycles now, int partition, std::int32_t keep) {
+  Partition& p = partitions_[static_cast<std::size_t>(partition)];
+  Cycles room = now;
+  while (p.dirty_lines + p.old_dirty_lines > most_dirty_lines_) {
+    if (p.old_dirty_lines >= lines_per_segment) {
+      p.old_dirty_lines -= lines_per_segment;
+      room = std::max(room, write_old(now));
+      continue;
+    }
+    p.old_dirty_lines = 0;
+    if (p.dirty.empty() || p.dirty.front() == keep) break;
+    Segment& s = p.segments[static_cast<std::size_t>(p.dirty.front())];
+    p.dirty.pop_front();
+    if (s.dirty == 0) continue;  // evicted since
+    const TensorMap& map = tensors_[static_cast<std::size_t>(s.map)];
+    const std::int64_t lines = popcount(s.dirty);
+    s.dirty = 0;
+    p.dirty_lines -= lines;
+    room = std::max(room,
+                    write_back(now, address_of(map, s.index), lines * line_bytes_, map.run_bytes));
+  }
+  return room;
 }
 
 Cycles L2::write_back(Cycles now, std::int64_t address, std::int64_t bytes,
@@ -331,6 +365,7 @@ Cycles L2::evict(Cycles now, int partition, std::int32_t slot) {
   Segment& s = p.segments[static_cast<std::size_t>(slot)];
   TensorMap& map = tensors_[static_cast<std::size_t>(s.map)];
   Cycles left = now;
+  p.dirty_lines -= popcount(s.dirty);
   if (s.dirty != 0 && !attaching_) {
     left = write_back(now, address_of(map, s.index), popcount(s.dirty) * line_bytes_, map.run_bytes);
   }
@@ -487,9 +522,13 @@ L2Written L2::write(Cycles now, int core, int tensor, std::int64_t row, std::int
     if (replicate_far_) drop_copies(p, place, lines);
     Segment& segment = install(part, place[p], tensor, index);
     const std::int64_t added = popcount(lines & ~segment.valid);
+    const std::int64_t soiled = popcount(lines & ~segment.dirty);
+    if (segment.dirty == 0) part.dirty.push_back(place[p]);
     segment.valid |= lines;
     segment.dirty |= lines;
-    const Cycles room = add_lines(now, p, place[p], added);
+    part.dirty_lines += soiled;
+    const Cycles room =
+        std::max(add_lines(now, p, place[p], added), clean(now, p, place[p]));
     taken = std::max(taken, room);
     done = std::max({done, end, room + near_latency_});
     total += bytes;

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "sim/base/cause.h"
+#include "sim/chip/memory_model.h"
 #include "sim/chip/memory_port.h"
 #include "sim/chip/units.h"
 #include "sim/config/chip_config.h"
@@ -37,8 +39,9 @@ struct L2Written {
 /// Each segment has a home partition, chosen by a hash of its address. With `replicate_far` (A100,
 /// H100) data homed in the other partition is also kept in the near one, so that data shared by all
 /// cores takes twice its size. Replacement is least recently used, by segment, to within a
-/// sixteenth of the capacity (a segment used again so soon keeps its place in the order); dirty
-/// lines are written back when evicted.
+/// sixteenth of the capacity (a segment used again so soon keeps its place in the order). Dirty
+/// lines are written back when evicted, or when there are more of them than `max_dirty_percent`, the
+/// oldest first; who brings lines waits until memory has taken those that make room.
 ///
 /// Time of a read of b bytes, asked at t (latencies add, durations take the maximum):
 ///   near hit  t + near_latency, and b through the partition's read pipe and the core's port
@@ -51,8 +54,8 @@ class L2 {
  public:
   L2(const ChipConfig& chip, MemoryPort& memory);
 
-  /// Announces the tensors of a section; warm ones are installed, oldest first, as dirty lines.
-  void attach(const Section& section);
+  /// Announces the tensors of a section; warm ones are installed, oldest first, as clean lines.
+  void attach(const Section& section, CacheBefore before = CacheBefore::same_run);
 
   /// Box of tensor (row, col, rows x cols elements) for `core`; clipped at the tensor's edges.
   L2Answer read(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
@@ -90,8 +93,11 @@ class L2 {
     std::vector<std::int32_t> free;
     std::int32_t newest = -1, oldest = -1;
     std::int64_t lines = 0;
-    std::int64_t old_lines = 0;  // left by the run before, least recently used
-    double old_dirty_lines = 0;  // of those that made room, still to be written
+    std::int64_t old_lines = 0;        // left by the run before, least recently used
+    double old_lines_to_write = 0;     // of those that made room
+    std::int64_t old_dirty_lines = 0;  // of those left, dirty and as many as may be
+    std::int64_t dirty_lines = 0;      // of the section's own
+    std::deque<std::int32_t> dirty;    // its segments by the time they became dirty
     std::uint32_t touches = 0;
     BandwidthCalendar read, write, link;
   };
@@ -143,10 +149,15 @@ class L2 {
   Cycles evict(Cycles now, int partition, std::int32_t slot);
   // Until when lines that leave at `now` take room.
   Cycles write_back(Cycles now, std::int64_t address, std::int64_t bytes, std::int64_t run_bytes);
-  // Fills what is free with what a section leaves that ran before this one and was like it.
-  void begin_full(const Section& section);
+  // Fills what is free with what the kernels before leave.
+  void begin_full(const Section& section, CacheBefore before);
   // Makes room for `lines` of an old section's.
   Cycles evict_old(Cycles now, int partition, std::int64_t lines);
+  // Writes dirty lines to memory, the oldest first, until there are no more than may be; `keep` is
+  // the segment being written.
+  Cycles clean(Cycles now, int partition, std::int32_t keep);
+  // The next of the old section's dirty segments.
+  Cycles write_old(Cycles now);
   // `count` lines of one segment.
   void read_segment(Request& request, std::int64_t index, LineMask lines, std::int64_t count);
   L2Answer finish(const Request& request);
@@ -158,6 +169,7 @@ class L2 {
   bool replicate_far_;
   bool attaching_ = false;
   std::int64_t capacity_lines_;   // per partition
+  std::int64_t most_dirty_lines_; // per partition
   std::uint32_t recent_touches_;  // a sixteenth of the segments of a partition
   std::vector<int> near_;         // partition by core
   std::vector<Partition> partitions_;

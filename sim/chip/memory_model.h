@@ -14,4 +14,10 @@ constexpr std::string_view name(MemoryModel model) {
   return model == MemoryModel::hbm ? "hbm" : "fixed-latency";
 }
 
+/// What the L2 holds when a section begins.
+enum class CacheBefore : std::uint8_t {
+  same_run,  ///< what a run like this one has left
+  flushed,   ///< lines of a kernel that wrote more than the L2 holds: nothing is warm
+};
+
 }  // namespace tessera

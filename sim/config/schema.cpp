@@ -326,6 +326,13 @@ std::vector<KeyInfo> memory_keys() {
           "1: data homed in the far partition is also kept near, which halves the capacity for "
           "data that all cores share.",
           "microbenchmark of latency against working-set size"),
+      optional(plausible(
+          20, 100,
+          integer(
+              "l2.max_dirty_percent", "%", 1, 100, [](C& c) { return &c.l2.max_dirty_percent; },
+              "Share of the lines that may be dirty; beyond it the oldest are written to memory.",
+              "kernels that write and hardly read: the size of result from which on they take the "
+              "memory's time"))),
 
       integer(
           "hbm.size_gib", "GiB", 1, 1 << 16, [](C& c) { return &c.hbm.size_gib; },

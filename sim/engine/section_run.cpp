@@ -156,7 +156,7 @@ std::string simulate_section(const Section& section, const ChipConfig& config,
     std::optional<TimelineRecorder> recorder;
     if (watch.most_events > 0)
       recorder.emplace(chosen_cores(*options.timeline, config.core.count), watch.most_events);
-    Chip chip("chip", config, section, options.memory,
+    Chip chip("chip", config, section, options.memory, options.before,
               construction_order(config.core.count, options.construction_seed),
               recorder ? &*recorder : nullptr);
     std::optional<ActivitySampler> sampler;

@@ -341,6 +341,10 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
     inputs += name(options.memory);
     result.notes.push_back(fmt::format("the memory is the {} model", name(options.memory)));
   }
+  if (options.before == CacheBefore::flushed) {
+    inputs += "flushed";
+    result.notes.push_back("the L2 was flushed before");
+  }
   if (options.operands == Operands::zeros) {
     inputs += "zeros";
     result.notes.push_back("operands are zeros, which take less energy");

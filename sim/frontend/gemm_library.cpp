@@ -84,12 +84,18 @@ std::optional<GemmTiling> deep_gemm_tiling(const GemmProblem& p, const ChipConfi
   t.consumers = t.tile_m > 64 ? 2 : 1;
   t.raster_group = group_of_blocks;
   if (p.m >= rows_that_share) {
-    // On the larger side of the block first.
+    // On the larger side of the block first. (The library leaves the last of an odd number alone;
+    // here pairs then form along the other side.)
+    const bool even_m = ceil_div(p.m, best.m) % 2 == 0, even_n = ceil_div(p.n, best.n) % 2 == 0;
     GemmTiling shared = t;
-    shared.along_n = best.m > best.n && ceil_div(p.n, best.n) % 2 == 0;
+    shared.along_n = even_n && (best.m > best.n || !even_m);
     shared.cluster = 2;
     if (!shared.along_n) shared.raster_group /= 2;
-    if (const auto pair = staged(p, shared, chip)) return pair;
+    const GemmShape shape(p, shared);
+    const bool as_many_waves = ceil_div(shape.units, cluster_places(shared, chip)) <= best.waves;
+    if (as_many_waves) {
+      if (const auto pair = staged(p, shared, chip)) return pair;
+    }
   }
   return staged(p, t, chip);
 }

@@ -131,13 +131,15 @@ WriteBack write_back(const SectionBuilder& section, const GemmProblem& p, const 
     w.partial = 4 * static_cast<double>((t.stream_clusters - whole_tiles) * t.cluster * t.tile_m *
                                         t.tile_n);
   }
-  double taken = 2 * 2 * outputs + w.partial;
+  const double dirty = 2 * outputs + w.partial;
+  double taken = dirty;
   for (const TensorIndex operand : {p.a, p.b}) {
     const Tensor& tensor = section.tensor(operand);
     taken += static_cast<double>(tensor.size().value) * (tensor.warm ? copies : (1 + copies) / 2);
   }
   const double beyond = overfull_share(taken / capacity);
-  w.written = beyond * (2 * outputs + w.partial);
+  const bool all_leave = dirty > capacity * chip.l2.max_dirty_percent / 100;
+  w.written = (all_leave ? 1 : beyond) * dirty;
   const auto clusters = static_cast<double>(cluster_places(t, chip));
   const double waves = std::ceil(static_cast<double>(s.units) / clusters);
   if (t.splits > 1) w.read_again = beyond * w.partial * (waves - 1) / waves;

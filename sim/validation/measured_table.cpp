@@ -136,8 +136,11 @@ double positive_number(const std::string& text, const SourceLocation& where) {
 }  // namespace
 
 bool MeasuredRow::is_kernel_time() const {
-  return source.find("kernel-only") != std::string::npos ||
-         source.find("deepgemm.txt") != std::string::npos;
+  return source.find("kernel-only") != std::string::npos || is_after_flush();
+}
+
+bool MeasuredRow::is_after_flush() const {
+  return source.find("deepgemm.txt") != std::string::npos;
 }
 
 std::string MeasuredRow::field(const std::string& key) const {

@@ -20,6 +20,8 @@ struct MeasuredRow {
   /// "kernel-only", or is the output of DeepGEMM's tests (deepgemm.txt), which take a profiler's
   /// kernel durations.
   bool is_kernel_time() const;
+  /// Whether the caches were flushed before: DeepGEMM's tests write 8 GB between kernels.
+  bool is_after_flush() const;
 
   /// Value of a field, or "" where the row has none.
   std::string field(const std::string& key) const;

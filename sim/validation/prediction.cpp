@@ -28,6 +28,7 @@ Prediction predict_row(const MeasuredTable& table, const MeasuredRow& row, const
                        SimulationOptions options) {
   const Trace trace = lower(op_graph(row.op, row.fields, {table.file, row.line}), chip);
   options.jobs = 1;
+  if (row.is_after_flush()) options.before = CacheBefore::flushed;
   const RunResult run = simulate(trace, chip, options);
   Prediction prediction;
   const Figures all = figures(run);
