@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <functional>
+#include <map>
 #include <queue>
 #include <set>
 #include <vector>
@@ -53,12 +54,20 @@ HbmChannel channel_of(const HbmConfig& config) {
   return HbmChannel(std::make_shared<HbmTiming>(config), 0, 1);
 }
 
+std::int64_t sum_of_digits(std::int64_t value, std::int64_t base) {
+  return base == 1 || value == 0 ? 0 : value % base + sum_of_digits(value / base, base);
+}
+
 /// Channel-local address of a chunk, by the address map of the header.
 std::int64_t address(const HbmConfig& c, std::int64_t row, std::int64_t bank, std::int64_t group,
                      std::int64_t chunk_of_row = 0) {
   const std::int64_t banks = c.banks / c.bank_groups, chunks = c.row_bytes / c.interleave_bytes;
-  const std::int64_t turned = ((bank - row) % banks + banks) % banks;
-  return (((row * banks + turned) * chunks + chunk_of_row) * c.bank_groups + group) *
+  const auto turned_back = [](std::int64_t place, std::int64_t above, std::int64_t places) {
+    return ((place - sum_of_digits(above, places)) % places + places) % places;
+  };
+  const std::int64_t page = row * banks + turned_back(bank, row, banks);
+  return ((page * chunks + chunk_of_row) * c.bank_groups +
+          turned_back(group, page, c.bank_groups)) *
          c.interleave_bytes;
 }
 
@@ -150,6 +159,65 @@ TEST_CASE("the chunks of a row share it, and neighbouring chunks are in differen
   CHECK(channel.counters().row_misses == 4);  // one row of each group
   for (std::int64_t at = 4 * 1024; at < 16 * 1024; at += 32) read(channel, at * 1000, at);
   CHECK(channel.counters().row_misses == 16);  // and one of each bank
+}
+
+TEST_CASE(
+    "every chunk has a place of its own, and every row of a bank holds what it has room for") {
+  for (const char* name : {"h100-sxm", "h200-sxm", "a100-sxm", "toy"}) {
+    const HbmConfig c = chip(name).hbm;
+    INFO(name);
+    const HbmTiming timing(c);
+    const std::int64_t rows = 100;
+    std::map<std::pair<std::size_t, std::int64_t>, std::int64_t> chunks;
+    for (std::int64_t at = 0; at < rows * c.banks * c.row_bytes; at += c.interleave_bytes) {
+      const HbmPlace place = timing.place_of(at);
+      ++chunks[{place.bank, place.row}];
+      const HbmPlace end = timing.place_of(at + c.interleave_bytes - 1);
+      CHECK((end.bank == place.bank && end.row == place.row));
+    }
+    CHECK(chunks.size() == static_cast<std::size_t>(rows * c.banks));
+    for (const auto& [place, count] : chunks) REQUIRE(count == c.row_bytes / c.interleave_bytes);
+    // The address that the other tests ask for is the inverse of the map.
+    const std::int64_t banks = c.banks / c.bank_groups;
+    const std::int64_t last_chunk = c.row_bytes / c.interleave_bytes - 1;
+    for (std::int64_t i = 0; i < rows * c.banks; ++i) {
+      const std::int64_t row = i / c.banks, bank = i / c.bank_groups % banks;
+      const HbmPlace place = timing.place_of(address(c, row, bank, i % c.bank_groups, last_chunk));
+      REQUIRE(place.bank == static_cast<std::size_t>(bank * c.bank_groups + i % c.bank_groups));
+      REQUIRE(place.row == row);
+    }
+  }
+}
+
+TEST_CASE("strides of any power of two of whole rounds use all bank groups and banks evenly") {
+  for (const char* name : {"h100-sxm", "h200-sxm", "a100-sxm", "toy"}) {
+    const HbmConfig c = chip(name).hbm;
+    const HbmTiming timing(c);
+    const int visits = 64 * c.banks;
+    for (std::int64_t stride = c.bank_groups * c.interleave_bytes; stride <= std::int64_t{1} << 22;
+         stride *= 2) {
+      INFO(name << ", stride " << stride);
+      std::vector<int> of_group(static_cast<std::size_t>(c.bank_groups));
+      std::vector<int> of_bank(static_cast<std::size_t>(c.banks / c.bank_groups));
+      for (std::int64_t i = 0; i < visits; ++i) {
+        const std::size_t bank = timing.place_of(i * stride).bank;
+        ++of_group[bank % of_group.size()];
+        ++of_bank[bank / of_group.size()];
+      }
+      for (const int n : of_group) CHECK(n == visits / c.bank_groups);
+      for (const int n : of_bank) CHECK(n == visits / (c.banks / c.bank_groups));
+    }
+  }
+}
+
+TEST_CASE("strides of any power of two of whole rounds stream at the bus's rate") {
+  const HbmConfig c = device(0);
+  for (std::int64_t stride = c.bank_groups * c.interleave_bytes; stride <= std::int64_t{1} << 22;
+       stride *= 2) {
+    INFO("stride " << stride);
+    CHECK(bandwidth(c, 10000, c.interleave_bytes, [&](std::int64_t i) { return i * stride; }) >=
+          0.95 * c.bandwidth_gbps);
+  }
 }
 
 TEST_CASE("a column command waits tRCD after its row's activate") {
@@ -259,6 +327,44 @@ TEST_CASE("writes wait for a whole batch, and batches in a row do not turn the b
   write_batch(two, 100000, address(c, 0, 0, 0));
   CHECK(read(two, 100000, address(c, 0, 0, 1)) == 100000 + cwl + 2 * batch_time + wtr + open_row);
   CHECK(two.counters().write_bytes == 2 * HbmChannel::write_batch_bytes);
+}
+
+TEST_CASE("a write waits until the oldest of the last eight batches starts to drain") {
+  const HbmConfig c = device();
+  const auto accepted = [&](int batches, std::int64_t now) {
+    HbmChannel channel = channel_of(c);
+    for (int i = 0; i < batches; ++i) write_batch(channel, 0, address(c, 0, 0, 0));
+    return channel.write(Picoseconds(now), address(c, 0, 0, 0), 32).value;
+  };
+  // Fewer than eight: the queue has room.
+  CHECK(accepted(7, 0) == cwl);
+  CHECK(accepted(7, 1) == 1 + cwl);
+  for (const int batches : {8, 9, 12}) {
+    const std::int64_t start = cwl + (batches - 8) * batch_time;
+    CHECK(accepted(batches, 0) == start + cwl);
+    CHECK(accepted(batches, start - 1) == start + cwl);
+    CHECK(accepted(batches, start) == start + cwl);
+    CHECK(accepted(batches, start + 1) == start + 1 + cwl);
+  }
+  // A batch behind reads starts later, and so does who waits for it.
+  HbmChannel channel = channel_of(c);
+  read(channel, 0, address(c, 0, 0, 1));
+  for (int i = 0; i < 8; ++i) write_batch(channel, 0, address(c, 0, 0, 0));
+  CHECK(channel.write(Picoseconds(0), address(c, 0, 0, 0), 32).value == closed_row + rtw + cwl);
+}
+
+TEST_CASE("writes are accepted at the rate at which they drain, once the queue is full") {
+  const HbmConfig c = device(0);
+  HbmChannel channel = channel_of(c);
+  std::int64_t now = 0;
+  const auto write_all = [&](int batches) {
+    for (std::int64_t sent = 0; sent < batches * HbmChannel::write_batch_bytes; sent += 256)
+      now = channel.write(Picoseconds(now), address(c, 0, 0, 0), 256).value - cwl;
+  };
+  write_all(9);
+  const std::int64_t full = now;
+  write_all(20);
+  CHECK(now - full == 20 * batch_time);
 }
 
 TEST_CASE("the bus loses time at each row of a matrix that is read in runs shorter than a chunk") {
