@@ -214,20 +214,25 @@ void L2::begin_full(const Section& section, CacheBefore before) {
   if (largest == 0) return;
   written += std::min(cached, most_cached);
   const auto parts = static_cast<std::int64_t>(partitions_.size());
-  const bool many_dirty = before == CacheBefore::flushed ||
-                          written > most_dirty_lines_ * parts * line_bytes_;
+  const bool many_dirty =
+      before == CacheBefore::flushed || written > most_dirty_lines_ * parts * line_bytes_;
   for (Partition& p : partitions_) {
     p.old_lines = std::max<std::int64_t>(0, capacity_lines_ - p.lines);
-    if (many_dirty) p.old_dirty_lines = most_dirty_lines_;
   }
-  if (many_dirty) {
-    old_dirty_share_ =
-        static_cast<double>(most_dirty_lines_) / static_cast<double>(capacity_lines_);
+  if (!many_dirty) {
+    // Lines that stay until the next run writes them again never go to memory.
+    const double load = brought / static_cast<double>(capacity_lines_ * parts * line_bytes_);
+    for (Partition& p : partitions_) {
+      p.old_dirty_share = overfull_share(load) * static_cast<double>(written) / brought;
+    }
     return;
   }
-  // Lines that stay until the next run writes them again never go to memory.
-  const double load = brought / static_cast<double>(capacity_lines_ * parts * line_bytes_);
-  old_dirty_share_ = overfull_share(load) * static_cast<double>(written) / brought;
+  old_dirty_is_counted_ = true;
+  for (Partition& p : partitions_) {
+    if (p.old_lines == 0) continue;
+    p.old_dirty_lines = std::min(most_dirty_lines_, p.old_lines);
+    p.old_dirty_share = static_cast<double>(p.old_dirty_lines) / static_cast<double>(p.old_lines);
+  }
 }
 
 Cycles L2::write_old(Cycles now) {
@@ -239,10 +244,14 @@ Cycles L2::write_old(Cycles now) {
 Cycles L2::evict_old(Cycles now, int partition, std::int64_t lines) {
   Partition& p = partitions_[static_cast<std::size_t>(partition)];
   p.old_lines -= lines;
-  p.old_lines_to_write += static_cast<double>(lines) * old_dirty_share_;
+  p.old_lines_to_write += static_cast<double>(lines) * p.old_dirty_share;
   if (p.old_lines_to_write < static_cast<double>(lines_per_segment)) return now;
   p.old_lines_to_write -= static_cast<double>(lines_per_segment);
-  p.old_dirty_lines = std::max<std::int64_t>(0, p.old_dirty_lines - lines_per_segment);
+  if (old_dirty_is_counted_) {
+    // Those that the limit has sent to memory are clean now.
+    if (p.old_dirty_lines < lines_per_segment) return now;
+    p.old_dirty_lines -= lines_per_segment;
+  }
   return write_old(now);
 }
 
@@ -367,7 +376,8 @@ Cycles L2::evict(Cycles now, int partition, std::int32_t slot) {
   Cycles left = now;
   p.dirty_lines -= popcount(s.dirty);
   if (s.dirty != 0 && !attaching_) {
-    left = write_back(now, address_of(map, s.index), popcount(s.dirty) * line_bytes_, map.run_bytes);
+    left =
+        write_back(now, address_of(map, s.index), popcount(s.dirty) * line_bytes_, map.run_bytes);
   }
   p.lines -= popcount(s.valid);
   places(map, s.index)[partition] = -1;
@@ -391,7 +401,8 @@ Cycles L2::add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t 
   p.lines += added;
   Cycles room = now;
   if (p.old_lines > 0 && p.lines + p.old_lines > capacity_lines_) {
-    room = evict_old(now, partition, std::min(p.old_lines, p.lines + p.old_lines - capacity_lines_));
+    room =
+        evict_old(now, partition, std::min(p.old_lines, p.lines + p.old_lines - capacity_lines_));
   }
   while (p.lines > capacity_lines_ && p.oldest != keep) {
     room = std::max(room, evict(now, partition, p.oldest));
@@ -527,8 +538,9 @@ L2Written L2::write(Cycles now, int core, int tensor, std::int64_t row, std::int
     segment.valid |= lines;
     segment.dirty |= lines;
     part.dirty_lines += soiled;
-    const Cycles room =
-        std::max(add_lines(now, p, place[p], added), clean(now, p, place[p]));
+    // One after the other: old lines that make room are dirty no longer.
+    Cycles room = add_lines(now, p, place[p], added);
+    room = std::max(room, clean(now, p, place[p]));
     taken = std::max(taken, room);
     done = std::max({done, end, room + near_latency_});
     total += bytes;

@@ -40,8 +40,8 @@ struct L2Written {
 /// H100) data homed in the other partition is also kept in the near one, so that data shared by all
 /// cores takes twice its size. Replacement is least recently used, by segment, to within a
 /// sixteenth of the capacity (a segment used again so soon keeps its place in the order). Dirty
-/// lines are written back when evicted, or when there are more of them than `max_dirty_percent`, the
-/// oldest first; who brings lines waits until memory has taken those that make room.
+/// lines are written back when evicted, or when there are more of them than `max_dirty_percent`,
+/// the oldest first; who brings lines waits until memory has taken those that make room.
 ///
 /// Time of a read of b bytes, asked at t (latencies add, durations take the maximum):
 ///   near hit  t + near_latency, and b through the partition's read pipe and the core's port
@@ -94,8 +94,9 @@ class L2 {
     std::int32_t newest = -1, oldest = -1;
     std::int64_t lines = 0;
     std::int64_t old_lines = 0;        // left by the run before, least recently used
+    double old_dirty_share = 0;        // of those that make room
     double old_lines_to_write = 0;     // of those that made room
-    std::int64_t old_dirty_lines = 0;  // of those left, dirty and as many as may be
+    std::int64_t old_dirty_lines = 0;  // of those left, if they are counted
     std::int64_t dirty_lines = 0;      // of the section's own
     std::deque<std::int32_t> dirty;    // its segments by the time they became dirty
     std::uint32_t touches = 0;
@@ -103,8 +104,8 @@ class L2 {
   };
   struct TensorMap {
     std::int64_t address = 0, rows = 0, lines_per_row = 0;
-    int line_shift = 0;  // log2 of elements per line
-    int row_shift = 0;   // log2 of rows per segment
+    int line_shift = 0;          // log2 of elements per line
+    int row_shift = 0;           // log2 of rows per segment
     std::int64_t run_bytes = 0;  // contiguous in memory of what boxes move
     std::int64_t cols = 0;
     std::int64_t segments_per_row = 0, segments = 0;
@@ -168,13 +169,13 @@ class L2 {
   Cycles to_memory_;  // core to memory controller, one way
   bool replicate_far_;
   bool attaching_ = false;
-  std::int64_t capacity_lines_;   // per partition
-  std::int64_t most_dirty_lines_; // per partition
-  std::uint32_t recent_touches_;  // a sixteenth of the segments of a partition
-  std::vector<int> near_;         // partition by core
+  std::int64_t capacity_lines_;    // per partition
+  std::int64_t most_dirty_lines_;  // per partition
+  std::uint32_t recent_touches_;   // a sixteenth of the segments of a partition
+  std::vector<int> near_;          // partition by core
   std::vector<Partition> partitions_;
   std::vector<TensorMap> tensors_;
-  double old_dirty_share_ = 0;         // of the lines left by the run before
+  bool old_dirty_is_counted_ = false;  // the run before has left as many dirty lines as may be
   std::int64_t old_address_ = 0;       // where the next of them are written to
   std::int64_t old_run_bytes_ = 0;
   std::vector<BandwidthCalendar> read_ports_, write_ports_;

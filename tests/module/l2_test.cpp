@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <utility>
 
+#include "sim/base/overfull_sets.h"
 #include "tests/support/machine.h"
 
 using namespace tessera;
@@ -15,7 +19,7 @@ namespace {
 constexpr std::int64_t segment = 128 * 128;
 
 /// Reads `boxes` boxes of 128 rows of tensor x (16 KiB, a segment each). Its code also has a store
-/// to every other tensor, which is never executed: the section is one that writes them.
+/// to tensor y, which is never executed: the section is one that writes it.
 OneKernel reading(std::int64_t rows, std::int64_t boxes, std::int64_t written_rows) {
   OneKernel k;
   k.tensor("x", rows, 64).tensor("y", written_rows, 64).barrier("full", 1, 1);
@@ -26,28 +30,65 @@ OneKernel reading(std::int64_t rows, std::int64_t boxes, std::int64_t written_ro
   return k;
 }
 
-std::int64_t written(const OneKernel& k, const std::vector<std::string>& overrides = {}) {
-  return k.run(chip("toy", overrides)).ops[0].hbm_write.value;
+/// Writes the segments [first, end) of tensor y, which has `rows` rows, for each pair in turn.
+OneKernel writing(std::int64_t rows,
+                  const std::vector<std::pair<std::int64_t, std::int64_t>>& ranges) {
+  OneKernel k;
+  k.tensor("y", rows, 64);
+  const VarId i = 3;
+  std::vector<Instruction> code;
+  for (const auto& [first, end] : ranges) {
+    code.insert(code.end(),
+                {Loop{i, first, end, 1}, Store{0, Expr::var(i, 128), 0, 128, 64}, End{}});
+  }
+  code.emplace_back(StoreWait{0});
+  k.role("worker", code);
+  return k;
+}
+
+/// Segments written to memory.
+std::int64_t written(const OneKernel& k, const std::vector<std::string>& overrides = {},
+                     const SimulationOptions& options = {}) {
+  const std::int64_t bytes = k.run(chip("toy", overrides), options).ops[0].hbm_write.value;
+  CHECK(bytes % segment == 0);
+  return bytes / segment;
+}
+
+/// Whole segments of a share of `segments`.
+std::int64_t whole(double segments) { return static_cast<std::int64_t>(std::floor(segments)); }
+
+const SimulationOptions& after_flush() {
+  static const SimulationOptions options = [] {
+    SimulationOptions o;
+    o.before = CacheBefore::flushed;
+    return o;
+  }();
+  return options;
 }
 
 }  // namespace
 
-TEST_CASE("a section beyond the L2's size first evicts lines of the run before, dirty ones among") {
-  // 1 MiB read, 1 MiB written: half of the lines that make room are dirty, and leave by segments.
+TEST_CASE(
+    "lines of the run before make room first; those of overfull sets that it wrote are dirty") {
+  // 1 MiB read and as much written: at a load of 2 all but 0.07 % of the sets are overfull, so
+  // 0.4997 of each segment that makes room leaves.
+  REQUIRE(overfull_share(2) == Approx(0.99934).epsilon(1e-5));
   CHECK(written(reading(8192, 1, 8192)) == 0);
-  CHECK(written(reading(8192, 2, 8192)) == segment);
-  CHECK(written(reading(8192, 3, 8192)) == segment);
-  CHECK(written(reading(8192, 64, 8192)) == 32 * segment);
-  // A quarter: 1 of 4 MiB.
-  CHECK(written(reading(3 * 8192, 4, 8192)) == segment);
-  CHECK(written(reading(3 * 8192, 64, 8192)) == 16 * segment);
-  // All of them have made room then; what was read since is clean.
-  CHECK(written(reading(3 * 8192, 100, 8192)) == 16 * segment);
+  CHECK(written(reading(8192, 2, 8192)) == 0);
+  CHECK(written(reading(8192, 3, 8192)) == 1);
+  CHECK(written(reading(8192, 64, 8192)) == 31);
+  // 3 MiB and 7/8: all sets are overfull.
+  CHECK(written(reading(3 * 8192, 64, 7168)) == whole(64 * 0.875 / 3.875));
+  // All old lines have made room then; what was read since is clean.
+  CHECK(written(reading(3 * 8192, 100, 7168)) == whole(64 * 0.875 / 3.875));
 }
 
-TEST_CASE("a section that the L2 holds finds it empty, as does one that writes nothing") {
-  CHECK(written(reading(4096, 32, 4096)) == 0);
-  CHECK(written(reading(4096, 32, 4096 + 128)) == 16 * segment);  // 32 segments of 0.508 dirty
+TEST_CASE("lines that stay until the next run writes them again do not leave") {
+  // At a load of 1 half of the sets are overfull, at half of it hardly any.
+  CHECK(written(reading(4096, 32, 4096)) == whole(32 * overfull_share(1) / 2));
+  CHECK(written(reading(4096, 32, 4096)) == 8);
+  CHECK(written(reading(2048, 16, 2048)) == 0);
+  // One that writes nothing leaves nothing dirty.
   OneKernel k = reading(4 * 8192, 64, 64);
   k.kernel().roles[0].code.resize(5);  // without the store
   CHECK(written(k) == 0);
@@ -57,35 +98,149 @@ TEST_CASE("warm tensors take the place of old lines, and are not written back") 
   OneKernel k = reading(8192, 64, 8192);
   k.tensor("w", 4096, 64, true);
   // Half of the L2 is left to the run before.
-  CHECK(written(k) == 16 * segment);
+  CHECK(written(k) == whole(32 * overfull_share(2) / 2));
   k.section.tensors[2].rows = 8192;
   CHECK(written(k) == 0);
 }
 
 TEST_CASE("of a cache of keys and values no more is dirty than the section has to write") {
-  OneKernel k = reading(8192, 64, 8192);
+  OneKernel k = reading(8192, 64, 4096);
   k.tensor("cache", 4 * 8192, 64);
   k.section.tensors[2].kind = TensorKind::kv_cache;
   std::vector<Instruction>& code = k.kernel().roles[0].code;
   code.insert(code.end() - 1, Store{2, 0, 0, 64, 64});
-  // 6 MiB touched; 1 MiB and what is appended written: a sixth, a quarter.
-  CHECK(written(k) == 10 * segment);
+  // 5.5 MiB brought; half a MiB and what is appended written.
+  CHECK(written(k) == whole(64 * 0.5 / 5.5));
   k.section.ops[0].compulsory_write = Bytes(1 << 19);
-  CHECK(written(k) == 16 * segment);
+  CHECK(written(k) == whole(64 * 1.0 / 5.5));
   // A section that writes nothing but the cache counts as one that writes nothing.
   k.section.tensors[1].kind = TensorKind::kv_cache;
   CHECK(written(k) == 0);
 }
 
-TEST_CASE("where the L2 keeps far data twice, one that would fit otherwise finds it full") {
+TEST_CASE("where the L2 keeps far data twice, what a run loads fills more of it") {
   const std::vector<std::string> two = {"l2.size_mib=2", "l2.partitions=2",
                                         "l2.link_bytes_per_cycle=64"};
   std::vector<std::string> replicating = two;
   replicating.emplace_back("l2.replicate_far=1");
-  // 1 MiB read and 3/4 written, of two.
-  CHECK(written(reading(8192, 64, 6144), two) == 0);
-  CHECK(written(reading(8192, 64, 6144), replicating) > 0);
-  CHECK(written(reading(4096, 32, 4096), replicating) == 0);
+  // 40 of the 96 segments of y are written, each pushing out an old one; x, 1 MiB, is loaded by
+  // code that is never executed.
+  const auto with_load = [](bool warm) {
+    OneKernel k = writing(96 * 128, {{0, 40}});
+    k.tensor("x", 8192, 64, warm);
+    std::vector<Instruction>& code = k.kernel().roles[0].code;
+    code.insert(code.end(), {Loop{3, 1, 1, 1}, Load{1, 0, 0, 64, 64}, End{}});
+    return k;
+  };
+  const auto check = [&](bool warm, const std::vector<std::string>& chip, double loaded_mib) {
+    const double brought = loaded_mib + 1.5;
+    const std::int64_t all = whole(40 * overfull_share(brought / 2) * 1.5 / brought);
+    // Each of the two partitions leaves part of a segment.
+    const std::int64_t leave = written(with_load(warm), chip);
+    CHECK(leave <= all);
+    CHECK(leave >= all - 1);
+    return all;
+  };
+  // Once; what one core reads in one partition or two; what all read in both.
+  CHECK(check(false, two, 1) == 20);
+  CHECK(check(false, replicating, 1.5) == 19);
+  CHECK(check(true, replicating, 2) == 17);
+}
+
+TEST_CASE("a section that writes more than may be dirty finds as much dirty, and pushes it out") {
+  // 4096 lines may be: 32 segments.
+  const std::vector<std::string> half = {"l2.max_dirty_percent=50"};
+  CHECK(written(writing(32 * 128, {{0, 32}}), half) == 0);
+  CHECK(written(writing(33 * 128, {{0, 33}}), half) == 33);
+  CHECK(written(writing(33 * 128, {{0, 1}}), half) == 1);
+  CHECK(written(writing(60 * 128, {{0, 60}}), half) == 60);
+  // As many as the L2 holds: half of the sets are overfull, as above.
+  CHECK(written(writing(64 * 128, {{0, 64}})) == whole(64 * overfull_share(1)));
+  CHECK(written(writing(65 * 128, {{0, 65}})) == 65);
+  // Lines that are dirty already push none out.
+  CHECK(written(writing(33 * 128, {{0, 10}, {0, 10}}), half) == 10);
+}
+
+TEST_CASE("of dirty lines beyond the limit the oldest are written, and stay in the L2") {
+  const std::vector<std::string> half = {"l2.max_dirty_percent=50"};
+  // A cache of keys and values to which nothing has to be appended leaves nothing dirty.
+  const auto cache = [](const std::vector<std::pair<std::int64_t, std::int64_t>>& ranges) {
+    OneKernel k = writing(64 * 128, ranges);
+    k.section.tensors[0].kind = TensorKind::kv_cache;
+    return k;
+  };
+  CHECK(written(cache({{0, 32}}), half) == 0);
+  CHECK(written(cache({{0, 33}}), half) == 1);
+  CHECK(written(cache({{0, 40}}), half) == 8);
+  // Segments 8 to 39 are dirty still; 0 to 7 are not, and push out 8 to 15 when they are again.
+  CHECK(written(cache({{0, 40}, {8, 40}}), half) == 8);
+  CHECK(written(cache({{0, 40}, {0, 8}}), half) == 16);
+  CHECK(written(cache({{0, 40}, {0, 8}, {16, 40}}), half) == 16);
+  CHECK(written(cache({{0, 40}, {0, 8}, {15, 16}}), half) == 17);
+  // What was written to memory need not be when it makes room: 40 segments and 64 are read.
+  OneKernel k = cache({{0, 40}});
+  k.tensor("x", 8192, 64).barrier("full", 1, 1);
+  std::vector<Instruction>& code = k.kernel().roles[0].code;
+  code.insert(code.end(), {Loop{3, 0, 64, 1}, Expect{0, segment},
+                           Load{1, Expr::var(3, 128), 0, 128, 64}, Wait{0}, End{}});
+  CHECK(written(k, half) == 8 + 32);
+}
+
+TEST_CASE("after a flush nothing is warm, and as many lines as may be are dirty") {
+  const std::vector<std::string> quarter = {"l2.max_dirty_percent=25"};
+  // Old lines in the order of their age, a quarter of them dirty.
+  CHECK(written(reading(8192, 64, 128), quarter, after_flush()) == 16);
+  CHECK(written(reading(8192, 32, 128), quarter, after_flush()) == 8);
+  CHECK(written(reading(8192, 64, 128), quarter) == 0);
+  // What is written pushes out as much.
+  CHECK(written(writing(16 * 128, {{0, 16}}), quarter, after_flush()) == 16);
+  CHECK(written(writing(16 * 128, {{0, 16}}), quarter) == 0);
+
+  OneKernel k = reading(4096, 32, 128);
+  k.section.tensors[0].warm = true;
+  CHECK(k.run(chip("toy")).ops[0].hbm_read.value == 0);
+  const RunResult flushed = k.run(chip("toy"), after_flush());
+  CHECK(flushed.ops[0].hbm_read.value == 32 * segment);
+  CHECK(std::count(flushed.notes.begin(), flushed.notes.end(), "the L2 was flushed before") == 1);
+}
+
+TEST_CASE("old dirty lines that the limit has sent to memory are clean when they make room") {
+  // 32 of 64 segments are dirty. What is written pushes all of them out, then 64 are read.
+  OneKernel k = writing(33 * 128, {{0, 33}});
+  k.tensor("x", 8192, 64).barrier("full", 1, 1);
+  std::vector<Instruction>& code = k.kernel().roles[0].code;
+  code.insert(code.end(), {Loop{3, 0, 31, 1}, Expect{0, segment},
+                           Load{1, Expr::var(3, 128), 0, 128, 64}, Wait{0}, End{}});
+  CHECK(written(k, {"l2.max_dirty_percent=50"}) == 33);
+  // Warm lines are clean: all that is left to the run before is dirty, and no more.
+  k.section.tensors[1].warm = true;
+  k.section.tensors[1].rows = 48 * 128;
+  CHECK(written(k, {"l2.max_dirty_percent=50"}) == 16 + 1);
+}
+
+TEST_CASE("who writes waits until memory has taken the lines that make room") {
+  // Each segment pushes an old one out: a batch of 4 KiB on each of four channels, 256 ns each.
+  const auto cycles = [](std::int64_t segments, std::int64_t after,
+                         const SimulationOptions& options) {
+    const ChipConfig wide = chip("toy", {"hbm.trfc_ns=0", "noc.core_write_bytes_per_cycle=16384",
+                                         "l2.write_bytes_per_cycle=16384"});
+    OneKernel k = writing(64 * 128, {{0, segments}});
+    k.kernel().roles[0].code.emplace_back(Setup{after});
+    return k.run(wide, options).ops.front().cycles.value;
+  };
+  // Seen by `signal` and the end of the kernel, and by store_wait.
+  for (const std::int64_t after : {0, 1000}) {
+    // One cycle a segment through the port, and what follows it.
+    const std::int64_t rest = cycles(1, after, {}) - 1;
+    CHECK(cycles(8, after, {}) == rest + 8);
+    // Memory takes a write tCWL after it comes,
+    CHECK(cycles(1, after, after_flush()) == rest + 5);
+    CHECK(cycles(8, after, after_flush()) == rest + 8);
+    // or when the batch eight before it starts: the first one tCWL after it came.
+    CHECK(cycles(9, after, after_flush()) == rest + 5 + 5);
+    CHECK(cycles(10, after, after_flush()) == rest + 5 + 256 + 5);
+    CHECK(cycles(20, after, after_flush()) == rest + 5 + 11 * 256 + 5);
+  }
 }
 
 TEST_CASE("a box narrower than its tensor's rows loses bus time at each row of the matrix") {
