@@ -61,7 +61,8 @@ HbmPlace HbmTiming::place_of(std::int64_t address) const {
   const std::int64_t row = page >> bank_shift;
   // What lies above turns the order of groups and of banks, so that strides of whole rounds do not
   // meet in one of them, whatever power of two they are.
-  const std::int64_t group = (chunk + sum_of_digits(page, group_shift)) & ((1LL << group_shift) - 1);
+  const std::int64_t group =
+      (chunk + sum_of_digits(page, group_shift)) & ((1LL << group_shift) - 1);
   const std::int64_t bank = (page + sum_of_digits(row, bank_shift)) & ((1LL << bank_shift) - 1);
   return {static_cast<std::size_t>((bank << group_shift) + group), row};
 }
@@ -120,8 +121,7 @@ inline HbmChannel::Opened HbmChannel::open(Picoseconds now, Bank& bank, std::int
   return {allowed.when + timing_->rcd, true};
 }
 
-Picoseconds HbmChannel::read(Picoseconds now, HbmPlace place, std::int64_t size,
-                             std::int64_t run) {
+Picoseconds HbmChannel::read(Picoseconds now, HbmPlace place, std::int64_t size, std::int64_t run) {
   Bank& bank = banks_[place.bank];
   Picoseconds& group_free =
       group_free_[place.bank & ((std::size_t{1} << timing_->group_shift) - 1)];

@@ -58,9 +58,9 @@ struct HbmTiming {
 ///   activate   now; a slot of tRRD; the bank's last activate + tRAS + tRP; its precharge + tRP
 ///   precharge  the bank's activate + tRAS; its last read command + tRTP; its last write's data +
 ///   tWR column     the bank's activate + tRCD; a slot of its bank group, bursts * tCCD_L data
-///   column + tCL; a slot of the bus; the first read after writes: their end + tWTR + tCL write
-///   data now + tCWL; a slot of the bus; the first after reads: their end + tRTW refresh    every
-///   tREFI, for tRFC, all banks; commands wait, rows are closed
+///   column + tCL; a slot of the bus; the first after writes: their end + tWTR + tCL write data now
+///   + tCWL; a slot of the bus; the first after reads: their end + tRTW refresh    every tREFI, for
+///   tRFC, all banks; commands wait, rows are closed
 /// Activate slots, bank groups and the bus are work-conserving: a request that waits for its bank
 /// does not hold back later ones whose banks are ready, as a controller that picks ready requests
 /// from its queue (FR-FCFS) arranges it. Hence, under load,
@@ -70,15 +70,18 @@ struct HbmTiming {
 ///   unloaded latency     = tRCD + tCL + transfer (closed row), tCL + transfer (open row)
 /// Address: | row | bank of the group | chunk of the row | bank group | byte of the chunk |, so
 /// that a stream goes round the bank groups and tCCD_L hides behind the other groups' transfers.
-/// Writes are posted: they collect and drain write_batch_bytes at a time, so the bus turns round
-/// once per batch.
+/// The sum of the digits above turns the order of groups and of banks, so that strides of any power
+/// of two of rounds go round them too. Writes are posted: they collect and drain write_batch_bytes
+/// at a time, so the bus turns round once per batch. One is accepted at max(now, start of the
+/// oldest of the last 8 batches) + tCWL.
 class HbmChannel {
  public:
   /// All channels of a device share one `timing`. `index` staggers the refresh of channels over
   /// tREFI / channels.
   HbmChannel(std::shared_ptr<const HbmTiming> timing, int index, int channels);
 
-  /// Reads `size` bytes within one row at `place`, in the matrix runs of `run` bytes; returns when the last is there.
+  /// Reads `size` bytes within one row at `place`, in the matrix runs of `run` bytes; returns when
+  /// the last is there.
   Picoseconds read(Picoseconds now, HbmPlace place, std::int64_t size, std::int64_t run);
   /// Posts a write; returns when the controller has accepted it.
   Picoseconds write(Picoseconds now, HbmPlace place, std::int64_t size, std::int64_t run);

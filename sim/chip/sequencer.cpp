@@ -357,8 +357,7 @@ void Sequencer::run(Context& context, Cycles now) {
         if constexpr (recorded) {
           if (recording_.recorder->wants(core.id)) {
             Slice multiplying = slice(context, TrackKind::tensor_core, booking.start, booking.end);
-            multiplying.cause =
-                operand_wait > Cycles(0) ? Cause::scratchpad : Cause::tensor_core;
+            multiplying.cause = operand_wait > Cycles(0) ? Cause::scratchpad : Cause::tensor_core;
             recording_.recorder->add(multiplying);
           }
         }

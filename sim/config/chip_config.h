@@ -110,7 +110,7 @@ struct L2Config {
   int near_latency_cycles = 0;   ///< load to use, hit in the core's own partition
   int far_latency_cycles = 0;    ///< load to use, hit in another partition
   int replicate_far = 0;  ///< 1: data homed far is also kept near (halves capacity for shared data)
-  int max_dirty_percent = 100;  ///< of the lines; beyond it the oldest are written to memory
+  int max_dirty_percent = 100;  ///< of the lines; beyond it the oldest dirty ones go to memory
 };
 
 /// DRAM stacks. Timings in nanoseconds; a command on a pseudo-channel sees its bank's state.

@@ -241,13 +241,14 @@ std::vector<KeyInfo> memory_keys() {
               "dma.issue_cycles", "cycles", 0, kMaxCycles, [](C& c) { return &c.dma.issue_cycles; },
               "Interval between two requests that one core's copy engine accepts.",
               kBandwidthTest)),
-      plausible(0, 1500,
-                optional(integer(
-                    "dma.prologue_cycles", "cycles", 0, kMaxCycles,
-                    [](C& c) { return &c.dma.prologue_cycles; },
-                    "Start of a persistent kernel's block to its first request: descriptors and "
-                    "instructions fetched, barriers initialised.",
-                    "shortest GEMM in a CUDA graph, less the gap and one pass through the memory"))),
+      plausible(
+          0, 1500,
+          optional(integer(
+              "dma.prologue_cycles", "cycles", 0, kMaxCycles,
+              [](C& c) { return &c.dma.prologue_cycles; },
+              "Start of a persistent kernel's block to its first request: descriptors and "
+              "instructions fetched, barriers initialised.",
+              "shortest GEMM in a CUDA graph, less the gap and one pass through the memory"))),
       plausible(16, 256,
                 integer(
                     "dma.max_outstanding_kib", "KiB", 1, 1 << 20,
@@ -402,8 +403,7 @@ std::vector<KeyInfo> memory_keys() {
           "Idle time of the data bus between a read and the write after it.", kDramSpec),
       plausible(0, 2,
                 optional(real(
-                    "hbm.row_switch_ns", "ns", 0, kMaxNs,
-                    [](C& c) { return &c.hbm.row_switch_ns; },
+                    "hbm.row_switch_ns", "ns", 0, kMaxNs, [](C& c) { return &c.hbm.row_switch_ns; },
                     "Time the data bus loses, on average, where data of one row of a matrix is "
                     "followed by that of another row that lies elsewhere.",
                     "bandwidth of a matrix read in narrow boxes against that of a stream"))),

@@ -50,8 +50,8 @@ struct SimulationOptions {
   std::int64_t activity_bins = 0;
   std::optional<TimelineRequest> timeline;
   /// The caller's process ends after this simulation: where there is one section and the clock is
-  /// locked, so that one attempt is enough, it is simulated in that process itself, which SystemC then
-  /// leaves of no use for another.
+  /// locked, so that one attempt is enough, it is simulated in that process itself, which SystemC
+  /// then leaves of no use for another.
   bool last_of_process = false;
   /// Called some times a second while sections run: the chip's time simulated so far, and what all
   /// sections together take at least (their rooflines). Has no influence on the result.

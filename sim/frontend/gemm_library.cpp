@@ -47,8 +47,8 @@ std::optional<GemmTiling> cutlass_tiling(const GemmProblem& p, const ChipConfig&
 }
 
 /// DeepGEMM's choice of a block for Hopper (get_best_config): of those that make the fewest waves
-/// one whose last wave is fullest; of equals the narrower, of other heights the wider one. Pairs of
-/// blocks share loads from 512 rows on, and no more blocks are started than the waves need.
+/// one whose last wave is fullest; of equals of a height the narrowest, of a width the lowest, else
+/// the wider one. Pairs of blocks share loads from 512 rows on, where that makes no more waves.
 std::optional<GemmTiling> deep_gemm_tiling(const GemmProblem& p, const ChipConfig& chip) {
   constexpr std::int64_t rows_that_share = 512, group_of_blocks = 16;
   struct Block {
@@ -62,10 +62,9 @@ std::optional<GemmTiling> deep_gemm_tiling(const GemmProblem& p, const ChipConfi
     b.last = tiles - (b.waves - 1) * cores;
     bool better = best.m == 0 || b.waves < best.waves;
     if (!better && b.waves == best.waves) {
-      better = b.last > best.last ||
-               (b.last == best.last &&
-                ((m == best.m && n < best.n) || (n == best.n && m < best.m) ||
-                 (m != best.m && n > best.n && n <= p.n && m <= p.m)));
+      better = b.last > best.last || (b.last == best.last &&
+                                      ((m == best.m && n < best.n) || (n == best.n && m < best.m) ||
+                                       (m != best.m && n > best.n && n <= p.n && m <= p.m)));
     }
     if (better) best = b;
   };

@@ -117,9 +117,7 @@ class GemmKernel {
   bool has_output_scales() const { return p_.row_scales && s_.sharers == 1; }
   /// Rows of C behind a tile belong to another group or split.
   bool exact_rows() const { return p_.groups > 1 || t_.splits > 1; }
-  bool rows_beyond() const {
-    return !t_.along_n && s_.cluster_rows * t_.cluster != s_.tiles_m;
-  }
+  bool rows_beyond() const { return !t_.along_n && s_.cluster_rows * t_.cluster != s_.tiles_m; }
 
   std::string named(const char* what, std::int64_t part) const {
     return s_.parts > 1 ? what + std::to_string(part) : what;
@@ -455,8 +453,9 @@ class GemmKernel {
 
   void epilogue(RoleBuilder& role, const Tile& tile) {
     const Expr unit = s_.sharers > 1 ? tile.row * s_.sharers + RoleBuilder::copy() : tile.row;
-    const bool beyond = (t_.along_n ? s_.cluster_rows : s_.cluster_rows * t_.cluster) * s_.sharers !=
-                        ceil_div(s_.m_side, s_.consumer_m);
+    const bool beyond =
+        (t_.along_n ? s_.cluster_rows : s_.cluster_rows * t_.cluster) * s_.sharers !=
+        ceil_div(s_.m_side, s_.consumer_m);
     const std::int64_t elements = s_.consumer_m * s_.chunk_n;
     const bool turns = s_.parts > 1;
     if (turns) role.wait(ring().store_turn);
@@ -636,9 +635,9 @@ GemmShape::GemmShape(const GemmProblem& problem, const GemmTiling& tiling) {
 
   const std::int64_t threads = consumer_warps * 32;
   std::int64_t accumulators = ceil_div(consumer_m * tiling.tile_n, threads);
-  if (problem.promoted) accumulators += ceil_div(std::min(consumer_m, instruction_m) * tiling.tile_n, threads);
-  consumer_registers =
-      std::max<std::int64_t>(64, round_up(accumulators + overhead_registers, 8));
+  if (problem.promoted)
+    accumulators += ceil_div(std::min(consumer_m, instruction_m) * tiling.tile_n, threads);
+  consumer_registers = std::max<std::int64_t>(64, round_up(accumulators + overhead_registers, 8));
 }
 
 std::int64_t cluster_places(const GemmTiling& tiling, const ChipConfig& chip) {

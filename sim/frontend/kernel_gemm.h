@@ -38,13 +38,13 @@ struct GemmProblem {
   Format operands = Format::bf16;
   GemmLibrary library = GemmLibrary::tuned;
   Epilogue epilogue;
-  bool promoted = false;                ///< FP32 accumulation by promotion every 128 k
+  bool promoted = false;  ///< FP32 accumulation by promotion every 128 k
   /// In FP32, with promoted: of each row and 128 k, [ceil(k/128), groups*m]; of each block of
   /// 128 x 128 weights, [ceil(n/128), ceil(k/128)].
   std::optional<TensorIndex> scales_a, scales_b;
   /// In FP32, [1, m] and [1, n]: the epilogue multiplies by them.
   std::optional<TensorIndex> row_scales, col_scales;
-  bool gather_a = false;                ///< rows of A come through an index
+  bool gather_a = false;  ///< rows of A come through an index
   std::optional<QkvOutput> qkv;
 };
 

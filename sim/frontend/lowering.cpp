@@ -56,12 +56,12 @@ std::optional<QkvOutput> qkv_output(const SectionBuilder& section, std::int64_t 
   return out;
 }
 
-/// Whose kernel serving stacks run: CUTLASS's for layers with a scale for each token, DeepGEMM's for
-/// block scales and for operands that arrive quantised.
+/// Whose kernel serving stacks run: CUTLASS's for layers with a scale for each token, DeepGEMM's
+/// for block scales and for operands that arrive quantised.
 GemmLibrary gemm_library(const Op& op) {
   if (bits(operand_format(op.precision)) != 8) return GemmLibrary::tuned;
   return op.precision != Precision::fp8_block && op.quantise_input ? GemmLibrary::cutlass
-                                                                  : GemmLibrary::deep_gemm;
+                                                                   : GemmLibrary::deep_gemm;
 }
 
 void lower_matmul(SectionBuilder& section) {
@@ -85,8 +85,8 @@ void lower_matmul(SectionBuilder& section) {
     problem.a = quantise(section, "quantise", problem.a, op.m, op.k, &scales);
     if (op.precision == Precision::fp8_block) {
       problem.scales_a = scales;
-      problem.scales_b = section.parameter("weight_scales", Format::fp32,
-                                           ceil_div(op.n, scale_block), ceil_div(op.k, scale_block));
+      problem.scales_b = section.parameter(
+          "weight_scales", Format::fp32, ceil_div(op.n, scale_block), ceil_div(op.k, scale_block));
     } else if (!problem.promoted) {
       problem.row_scales = scales;
       problem.col_scales = section.parameter("weight_scales", Format::fp32, 1, op.n);

@@ -279,12 +279,12 @@ Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& p, cons
   const double step_k = static_cast<double>(t.tile_k);
   const double operand_reads = chip.tensor_core.operands_from_scratchpad ? 1 : 2;
   const double multiply =
-      instructions * (chip.tensor_core.issue_cycles +
-                      std::max(2 * instruction_m * static_cast<double>(t.tile_n) * step_k / rate,
-                               ((instruction_m + static_cast<double>(t.tile_n)) * operand_reads +
-                                static_cast<double>(t.tile_m + t.tile_n) / instructions) *
-                                   step_k * element /
-                                   std::max(1, chip.scratchpad.bytes_per_cycle)));
+      instructions *
+      (chip.tensor_core.issue_cycles +
+       std::max(2 * instruction_m * static_cast<double>(t.tile_n) * step_k / rate,
+                ((instruction_m + static_cast<double>(t.tile_n)) * operand_reads +
+                 static_cast<double>(t.tile_m + t.tile_n) / instructions) *
+                    step_k * element / std::max(1, chip.scratchpad.bytes_per_cycle)));
   const double m_bytes = static_cast<double>(s.m_box) * step_k * element;
   const double n_bytes = static_cast<double>(s.n_box * t.cluster) * step_k * element;
   const double from_l2 = m_bytes + n_bytes / static_cast<double>(t.cluster);

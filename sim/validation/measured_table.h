@@ -36,9 +36,9 @@ struct MeasuredTable {
 };
 
 /// Reads a table. Throws InputError with file and line: unreadable, not CSV, a column missing,
-/// unknown or twice, a row of another length, a time that is not a positive number, no row at all or
-/// more than 200,000, a file of more than 64 MiB.
-/// Whether an operation's fields make sense is for op_graph() to say.
+/// unknown or twice, a row of another length, a time that is not a positive number, no row at all
+/// or more than 200,000, a file of more than 64 MiB. Whether an operation's fields make sense is
+/// for op_graph() to say.
 MeasuredTable read_measured(const std::string& path);
 
 }  // namespace tessera
