@@ -53,10 +53,12 @@ void Hbm::transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) 
   const auto* runs = payload.get_extension<MemoryRuns>();
   const std::int64_t run = runs == nullptr ? interleave_ : std::min(runs->run_bytes, interleave_);
   Picoseconds done = now;
+  HbmBurst burst;
   while (left > 0) {
     const std::int64_t size = std::min(left, interleave_ - offset);
+    if (size != burst.size) burst = timing_->burst_of(size, run);
     HbmChannel& target = channels_[static_cast<std::size_t>(channel)];
-    done = std::max(done, write ? target.write(now, at, size, run) : target.read(now, at, size, run));
+    done = std::max(done, write ? target.write(now, at, size, run) : target.read(now, at, burst));
     left -= size;
     offset = 0;
     if (++place == channels) {

@@ -81,8 +81,11 @@ HbmChannel::Refreshed HbmChannel::find_refresh(Picoseconds when) {
   Picoseconds inside = when - window_;
   std::int64_t epoch = epoch_;
   if (inside.value < 0 || inside >= timing_->refi) {
-    const std::int64_t windows = inside.value >= 0 ? inside.value / timing_->refi.value
-                                                   : -ceil_div(-inside.value, timing_->refi.value);
+    // Mostly the interval before or the one after: no division then.
+    const std::int64_t refi = timing_->refi.value;
+    const std::int64_t windows =
+        inside.value >= 0 ? (inside.value < 2 * refi ? 1 : inside.value / refi)
+                          : (inside.value >= -refi ? -1 : -ceil_div(-inside.value, refi));
     inside -= timing_->refi * windows;
     epoch += windows;
     if (windows > 0) {
@@ -121,16 +124,55 @@ inline HbmChannel::Opened HbmChannel::open(Picoseconds now, Bank& bank, std::int
   return {allowed.when + timing_->rcd, true};
 }
 
-Picoseconds HbmChannel::read(Picoseconds now, HbmPlace place, std::int64_t size, std::int64_t run) {
+inline bool HbmChannel::read_calm(Picoseconds now, HbmPlace place, const HbmBurst& burst,
+                                  Picoseconds& done) {
+  const HbmTiming& t = *timing_;
+  Bank& bank = banks_[place.bank];
+  Picoseconds& group_free = group_free_[place.bank & ((std::size_t{1} << t.group_shift) - 1)];
+  const bool same_epoch = bank.epoch >= epoch_;
+  const bool hit = bank.row == place.row && same_epoch;
+  Picoseconds activate = bank.activated, slot = activate_free_, soonest = now + t.cl;
+  if (!hit) {
+    slot = std::max(now, slot);
+    activate = std::max(slot, activate + t.ras + t.rp);
+    if (bank.row >= 0 && same_epoch) {
+      activate = std::max(activate, std::max({now, bank.activated + t.ras, bank.last_read + t.rtp,
+                                              bank.written + t.wr}) +
+                                        t.rp);
+    }
+    slot = slot + t.rrd;
+    soonest = soonest + t.rcd;
+  }
+  const Picoseconds group_slot = std::max(now, group_free);
+  const Picoseconds column = std::max({now, activate + t.rcd, group_slot});
+  const Picoseconds turned = writing_ ? bus_free_ + t.wtr + t.cl : bus_free_;
+  const Picoseconds begin = std::max(soonest, turned);
+  // Every other time lies between `now` and one of these two.
+  if (now < calm_begin_ || std::max(column, begin) >= calm_end_) return false;
+  counters_.row_hits += hit ? 1 : 0;
+  counters_.row_misses += hit ? 0 : 1;
+  counters_.read_bytes += burst.size;
+  bank.row = place.row;
+  if (!hit) bank.epoch = epoch_;
+  bank.activated = activate;
+  bank.last_read = column + burst.occupied - t.burst;
+  activate_free_ = slot;
+  group_free = group_slot + burst.in_group;
+  writing_ = false;
+  const Picoseconds arrived = begin + burst.occupied;
+  bus_free_ = arrived + burst.switches;
+  done = std::max(arrived, column + t.cl + burst.occupied);
+  return true;
+}
+
+Picoseconds HbmChannel::read_any(Picoseconds now, HbmPlace place, const HbmBurst& burst) {
   Bank& bank = banks_[place.bank];
   Picoseconds& group_free =
       group_free_[place.bank & ((std::size_t{1} << timing_->group_shift) - 1)];
-  const Picoseconds occupied = timing_->transfer(size);
   const Picoseconds start = refreshed(now).when;
   const Opened opened = open(start, bank, place.row);
   const Picoseconds group_slot = group_free > start ? refreshed(group_free).when : start;
-  group_free = group_slot +
-               Picoseconds((occupied.value * timing_->long_burst_scaled) >> HbmTiming::scale_bits);
+  group_free = group_slot + burst.in_group;
   const Picoseconds column = refreshed(std::max(opened.ready, group_slot)).when;
   // The earliest this request's data could follow on an idle device; a bank conflict of its own
   // delays it but not the bus.
@@ -139,12 +181,11 @@ Picoseconds HbmChannel::read(Picoseconds now, HbmPlace place, std::int64_t size,
     bus_free_ += timing_->wtr + timing_->cl;
     writing_ = false;
   }
-  bus_free_ = refreshed(std::max(soonest, bus_free_)).when + occupied;
-  const Picoseconds arrived = bus_free_;
-  if (run < size) bus_free_ += timing_->read_switches(size, run);
-  bank.last_read = column + occupied - timing_->burst;
-  counters_.read_bytes += size;
-  return std::max(arrived, column + timing_->cl + occupied);
+  const Picoseconds arrived = refreshed(std::max(soonest, bus_free_)).when + burst.occupied;
+  bus_free_ = arrived + burst.switches;
+  bank.last_read = column + burst.occupied - timing_->burst;
+  counters_.read_bytes += burst.size;
+  return std::max(arrived, column + timing_->cl + burst.occupied);
 }
 
 Picoseconds HbmChannel::write(Picoseconds now, HbmPlace place, std::int64_t size,

@@ -16,12 +16,26 @@ struct HbmPlace {
   std::int64_t row;
 };
 
+/// What takes place on a pseudo-channel: bytes that lie in runs of contiguous ones.
+struct HbmBurst {
+  std::int64_t size = 0;  ///< bytes
+  Picoseconds occupied;   ///< on the data bus
+  Picoseconds in_group;   ///< until its bank group takes the next
+  Picoseconds switches;   ///< lost between the rows of a read
+};
+
 /// Timing and geometry of one pseudo-channel, times in picoseconds, from the keys of HbmConfig.
 struct HbmTiming {
   explicit HbmTiming(const HbmConfig& config);
 
   /// The place of a channel-local address.
   HbmPlace place_of(std::int64_t address) const;
+
+  HbmBurst burst_of(std::int64_t size, std::int64_t run) const {
+    const Picoseconds occupied = transfer(size);
+    return {size, occupied, Picoseconds((occupied.value * long_burst_scaled) >> scale_bits),
+            run < size ? read_switches(size, run) : Picoseconds(0)};
+  }
 
   /// What the bus loses between the rows of `size` bytes that lie in runs of `run` bytes. Reads of
   /// neighbouring runs come close together and find the row open; written runs are evicted in no
@@ -80,11 +94,19 @@ class HbmChannel {
   /// tREFI / channels.
   HbmChannel(std::shared_ptr<const HbmTiming> timing, int index, int channels);
 
-  /// Reads `size` bytes within one row at `place`, in the matrix runs of `run` bytes; returns when
-  /// the last is there.
-  Picoseconds read(Picoseconds now, HbmPlace place, std::int64_t size, std::int64_t run);
+  /// Reads `burst`, which lies within one row, at `place`; returns when the last of it is there.
+  Picoseconds read(Picoseconds now, HbmPlace place, const HbmBurst& burst) {
+    Picoseconds done;
+    return read_calm(now, place, burst, done) ? done : read_any(now, place, burst);
+  }
+  /// As read, without its way for requests that no refresh meddles with.
+  Picoseconds read_any(Picoseconds now, HbmPlace place, const HbmBurst& burst);
   /// Posts a write; returns when the controller has accepted it.
   Picoseconds write(Picoseconds now, HbmPlace place, std::int64_t size, std::int64_t run);
+  /// Reads `size` bytes in the matrix runs of `run` bytes.
+  Picoseconds read(Picoseconds now, HbmPlace place, std::int64_t size, std::int64_t run) {
+    return read(now, place, timing_->burst_of(size, run));
+  }
   /// The same at a channel-local address.
   Picoseconds read(Picoseconds now, std::int64_t address, std::int64_t size) {
     return read(now, timing_->place_of(address), size, size);
@@ -119,6 +141,9 @@ class HbmChannel {
     return when >= calm_begin_ && when < calm_end_ ? Refreshed{when, epoch_} : find_refresh(when);
   }
   Refreshed find_refresh(Picoseconds when);
+  // A read whose commands and data all fall into the part without refresh of the latest interval,
+  // as most do: false, with nothing changed, where they do not.
+  bool read_calm(Picoseconds now, HbmPlace place, const HbmBurst& burst, Picoseconds& done);
   struct Opened {
     Picoseconds ready;  // for a column command
     bool missed;

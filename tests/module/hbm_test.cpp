@@ -592,6 +592,38 @@ TEST_CASE("a channel's answers depend on nothing but what it was asked") {
   CHECK(one.counters().row_hits == other.counters().row_hits);
 }
 
+TEST_CASE("requests that no refresh meddles with are answered as any others are") {
+  for (const char* name : {"h100-sxm", "h200-sxm", "a100-sxm", "toy"}) {
+    HbmConfig c = chip(name).hbm;
+    for (const bool refreshes : {true, false}) {
+      if (!refreshes) c.trfc_ns = 0;
+      const auto timing = std::make_shared<HbmTiming>(c);
+      HbmChannel quick(timing, 3, 8), plain(timing, 3, 8);
+      std::uint64_t x = 1;
+      std::int64_t now = 0;
+      for (int i = 0; i < 50000; ++i) {
+        x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+        // Crowded for a while, then sparse.
+        now += static_cast<std::int64_t>(x >> 50) * (i / 500 % 2 == 0 ? 1 : 6);
+        const HbmPlace place = timing->place_of(static_cast<std::int64_t>((x >> 20) & 0xFFFE0));
+        const std::int64_t size = 32 << ((x >> 60) & 3), run = (x >> 59) % 4 == 0 ? 32 : size;
+        INFO(name << (refreshes ? "" : ", no refresh") << ", request " << i);
+        if ((x >> 45) % 5 == 0) {
+          REQUIRE(quick.write(Picoseconds(now), place, size, run) ==
+                  plain.write(Picoseconds(now), place, size, run));
+        } else {
+          const HbmBurst burst = timing->burst_of(size, run);
+          REQUIRE(quick.read(Picoseconds(now), place, burst) ==
+                  plain.read_any(Picoseconds(now), place, burst));
+        }
+      }
+      CHECK(quick.counters().row_hits == plain.counters().row_hits);
+      CHECK(quick.counters().row_misses == plain.counters().row_misses);
+      CHECK(quick.counters().read_bytes == plain.counters().read_bytes);
+    }
+  }
+}
+
 TEST_CASE("consecutive chunks visit every channel once a round") {
   for (const char* name : {"h100-sxm", "h200-sxm", "a100-sxm", "toy"}) {
     const HbmConfig c = chip(name).hbm;
