@@ -410,13 +410,35 @@ Cycles L2::add_lines(Cycles now, int partition, std::int32_t keep, std::int64_t 
   return room;
 }
 
-void L2::read_segment(Request& request, std::int64_t index, LineMask lines, std::int64_t count) {
+inline void L2::read_segment(Request& request, TensorMap& map, std::int64_t index, LineMask lines,
+                             std::int64_t count) {
+  std::int32_t* const place = places(map, index);
+  const int near_partition = request.near_partition;
+  const std::int32_t slot = place[near_partition];
+  Partition& p = partitions_[static_cast<std::size_t>(near_partition)];
+  if (slot < 0 || (lines & ~p.segments[static_cast<std::size_t>(slot)].valid) != 0) {
+    read_missing(request, index, lines, count);
+    return;
+  }
+  // All of it is near: of what read_missing does, this is what is left to do.
+  const std::int64_t bytes = count * line_bytes_;
+  request.bytes += bytes;
+  request.from_l2 = std::max(request.from_l2, p.read.book(request.now, bytes) + near_latency_);
+  request.from_hbm =
+      std::max(request.from_hbm, p.segments[static_cast<std::size_t>(slot)].ready);
+  touch(p, slot);
+  counters_.hit_bytes += bytes;
+  // A copy is asked for once more when it is told to keep the lines that it has.
+  if (replicate_far_ && home(address_of(map, index)) != near_partition) touch(p, slot);
+}
+
+void L2::read_missing(Request& request, std::int64_t index, LineMask lines, std::int64_t count) {
   const Cycles now = request.now;
   TensorMap& map = tensors_[static_cast<std::size_t>(request.tensor)];
   const std::int64_t address = address_of(map, index);
   std::int32_t* const place = places(map, index);
   const int home_partition = home(address);
-  const int near_partition = near(request.core);
+  const int near_partition = request.near_partition;
   Partition& home_part = partitions_[static_cast<std::size_t>(home_partition)];
   Partition& near_part = partitions_[static_cast<std::size_t>(near_partition)];
   const std::int64_t bytes = count * line_bytes_;
@@ -495,23 +517,23 @@ L2Answer L2::finish(const Request& request) {
 
 L2Answer L2::read(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
                   std::int64_t rows, std::int64_t cols) {
-  Request request{now, core, tensor, 0, {}, {}};
-  visit(use(tensor), row, col, rows, cols,
-        [&](std::int64_t index, LineMask lines, std::int64_t count) {
-          read_segment(request, index, lines, count);
-        });
+  TensorMap& map = use(tensor);
+  Request request{now, core, tensor, near(core), 0, {}, {}};
+  visit(map, row, col, rows, cols, [&](std::int64_t index, LineMask lines, std::int64_t count) {
+    read_segment(request, map, index, lines, count);
+  });
   return finish(request);
 }
 
 L2Answer L2::gather(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
                     std::int64_t rows, std::int64_t cols) {
-  const TensorMap& map = use(tensor);
-  Request request{now, core, tensor, 0, {}, {}};
+  TensorMap& map = use(tensor);
+  Request request{now, core, tensor, near(core), 0, {}, {}};
   for (std::int64_t r = row; r < row + rows; ++r) {
     const auto place = static_cast<std::int64_t>(mix(static_cast<std::uint64_t>(r) + 1) %
                                                  static_cast<std::uint64_t>(map.rows));
     visit(map, place, col, 1, cols, [&](std::int64_t index, LineMask lines, std::int64_t count) {
-      read_segment(request, index, lines, count);
+      read_segment(request, map, index, lines, count);
     });
   }
   return finish(request);

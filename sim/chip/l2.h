@@ -115,7 +115,7 @@ class L2 {
   // A box on its way to a core.
   struct Request {
     Cycles now;
-    int core, tensor;
+    int core, tensor, near_partition;
     std::int64_t bytes = 0;    // so far
     Cycles from_l2, from_hbm;  // when the last of them is there
   };
@@ -160,7 +160,10 @@ class L2 {
   // The next of the old section's dirty segments.
   Cycles write_old(Cycles now);
   // `count` lines of one segment.
-  void read_segment(Request& request, std::int64_t index, LineMask lines, std::int64_t count);
+  void read_segment(Request& request, TensorMap& map, std::int64_t index, LineMask lines,
+                    std::int64_t count);
+  // The same where the near partition may not have them all.
+  void read_missing(Request& request, std::int64_t index, LineMask lines, std::int64_t count);
   L2Answer finish(const Request& request);
 
   MemoryPort& memory_;
