@@ -1,36 +1,54 @@
 #include "sim/chip/arbiter.h"
 
-#include <algorithm>
-
 #include "sim/chip/sequencer.h"
 
 namespace tessera {
 
-Arbiter::Arbiter(sc_core::sc_module_name name) : sc_module(name) {
+Arbiter::Arbiter(sc_core::sc_module_name name, const ClockDomain& clock, int sequencers)
+    : sc_module(name),
+      clock_(clock),
+      sequencers_(static_cast<std::size_t>(sequencers)),
+      calendar_(sequencers) {
   SC_METHOD(grant);
-  sensitive << asked_;
+  sensitive << turn_;
   dont_initialize();
 }
 
-void Arbiter::request(Sequencer& sequencer, Cycles now) {
-  if (due_.empty()) asked_.notify(sc_core::SC_ZERO_TIME);
-  due_.push_back(&sequencer);
-  now_ = now;
+void Arbiter::add(Sequencer& sequencer) {
+  sequencers_[static_cast<std::size_t>(sequencer.id())] = &sequencer;
+}
+
+void Arbiter::request(const Sequencer& sequencer, Cycles when, Cycles now) {
+  if (calendar_.due(sequencer.id()) <= when) return;
+  calendar_.set(sequencer.id(), when);
+  if (!granting_) notify(now);
+}
+
+void Arbiter::notify(Cycles now) {
+  const Cycles next = calendar_.earliest();
+  if (notified_ <= next) return;
+  notified_ = next;
+  turn_.notify(clock_.delay_until(next, now));
 }
 
 void Arbiter::grant() {
-  std::sort(due_.begin(), due_.end(),
-            [](const Sequencer* a, const Sequencer* b) { return a->id() < b->id(); });
+  const Cycles now = notified_;
+  notified_ = TurnCalendar::never;
+  due_.clear();
+  for (; calendar_.earliest() == now; calendar_.clear(due_.back()))
+    due_.push_back(calendar_.first());
+  granting_ = true;
   try {
-    for (Sequencer* sequencer : due_) {
+    for (const int id : due_) {
       ++events_;
-      sequencer->step(now_);
+      sequencers_[static_cast<std::size_t>(id)]->step(now);
     }
   } catch (...) {
     failure_ = std::current_exception();
     sc_core::sc_stop();
   }
-  due_.clear();
+  granting_ = false;
+  notify(now);
 }
 
 }  // namespace tessera

@@ -5,20 +5,29 @@
 #include <vector>
 
 #include "sim/base/units.h"
+#include "sim/chip/simulation_time.h"
+#include "sim/chip/turn_calendar.h"
 
 namespace tessera {
 
 class Sequencer;
 
-/// Gives the sequencers due in one cycle their turns in the order of their numbers, whatever order
-/// the kernel woke them in: they ask in one delta cycle, the arbiter grants in the next. An
-/// exception in a turn is kept and ends the simulation (a SystemC process would lose its type).
+/// Gives the sequencers due in one cycle their turns in the order of their numbers: it collects all
+/// that are due, then grants; who is due again in the same cycle waits for the next round. It keeps
+/// the calendar of all their turns, so the kernel sees one event for a cycle, however many are due
+/// in it. An exception in a turn is kept and ends the simulation (a SystemC process would lose its
+/// type).
 class Arbiter : public sc_core::sc_module {
  public:
   SC_HAS_PROCESS(Arbiter);
-  explicit Arbiter(sc_core::sc_module_name name);
+  /// For sequencers numbered from 0 to `sequencers` - 1.
+  Arbiter(sc_core::sc_module_name name, const ClockDomain& clock, int sequencers);
 
-  void request(Sequencer& sequencer, Cycles now);
+  /// Introduces a sequencer, which outlives the simulation.
+  void add(Sequencer& sequencer);
+  /// A turn for the sequencer at `when` (>= now), in place of a later one it has asked for.
+  void request(const Sequencer& sequencer, Cycles when, Cycles now);
+  /// Turns granted.
   std::int64_t events() const { return events_; }
   void rethrow() const {
     if (failure_) std::rethrow_exception(failure_);
@@ -26,10 +35,16 @@ class Arbiter : public sc_core::sc_module {
 
  private:
   void grant();
+  // Notifies the event for the earliest turn.
+  void notify(Cycles now);
 
-  sc_core::sc_event asked_;
-  std::vector<Sequencer*> due_;
-  Cycles now_;
+  const ClockDomain& clock_;
+  sc_core::sc_event turn_;
+  Cycles notified_{INT64_MAX};  // when turn_ comes
+  bool granting_ = false;
+  std::vector<Sequencer*> sequencers_;  // by number
+  TurnCalendar calendar_;
+  std::vector<int> due_;
   std::int64_t events_ = 0;
   std::exception_ptr failure_;
 };

@@ -15,7 +15,7 @@ Chip::Chip(sc_core::sc_module_name name, const ChipConfig& config, const Section
   }
   l2_ = std::make_unique<L2>(config, port_);
   l2_->attach(section, before);
-  arbiter_ = std::make_unique<Arbiter>("arbiter");
+  arbiter_ = std::make_unique<Arbiter>("arbiter", clock_, config.core.count);
   processor_ = std::make_unique<CommandProcessor>("command_processor", config, clock_, section,
                                                   *l2_, *arbiter_, construction_order, recorder);
 }

@@ -24,8 +24,7 @@ CommandProcessor::CommandProcessor(sc_core::sc_module_name name, const ChipConfi
     const auto i = static_cast<std::size_t>(id);
     cores_[i] = std::make_unique<CoreUnits>(chip);
     cores_[i]->id = id;
-    sequencers_[i] = std::make_unique<Sequencer>(fmt::format("sequencer_{}", id).c_str(), id, chip,
-                                                 clock, l2, arbiter, *this, recorder);
+    sequencers_[i] = std::make_unique<Sequencer>(id, chip, l2, arbiter, *this, recorder);
   }
   SC_METHOD(start_kernel);
   sensitive << start_;

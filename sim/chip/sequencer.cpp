@@ -18,12 +18,6 @@ std::int64_t floor_div(std::int64_t a, std::int64_t b) {
   return q - ((a % b != 0 && (a < 0) != (b < 0)) ? 1 : 0);
 }
 
-template <class Item>
-void push(boost::circular_buffer<Item>& queue, const Item& item) {
-  if (queue.full()) queue.set_capacity(std::max<std::size_t>(16, 2 * queue.capacity()));
-  queue.push_back(item);
-}
-
 /// Temporal decoupling: copies may be booked this far ahead of the kernel's time, so that blocks of
 /// a cluster whose copies fall due close together take one turn. Below the latency of H100's L2.
 constexpr Cycles quantum{256};
@@ -38,20 +32,11 @@ Cycles horizon(Program::Opcode opcode, Cycles now) {
 
 }  // namespace
 
-Sequencer::Sequencer(sc_core::sc_module_name name, int id, const ChipConfig& chip,
-                     const ClockDomain& clock, L2& l2, Arbiter& arbiter,
+Sequencer::Sequencer(int id, const ChipConfig& chip, L2& l2, Arbiter& arbiter,
                      CommandProcessor& processor, TimelineRecorder* recorder)
-    : sc_module(name),
-      id_(id),
-      chip_(chip),
-      clock_(clock),
-      l2_(l2),
-      arbiter_(arbiter),
-      processor_(processor) {
+    : id_(id), chip_(chip), l2_(l2), arbiter_(arbiter), processor_(processor) {
   recording_.recorder = recorder;
-  SC_METHOD(on_wake);
-  sensitive << wake_;
-  dont_initialize();
+  arbiter.add(*this);
 }
 
 void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
@@ -151,17 +136,22 @@ bool Sequencer::next_time(Cycles& when) const {
 
 void Sequencer::schedule(Cycles now) {
   Cycles when;
-  if (!next_time(when)) return;
-  if (when < now) when = now;
-  if (wake_pending_ && wake_at_ <= when) return;
-  wake_pending_ = true;
-  wake_at_ = when;
-  wake_.notify(clock_.delay_until(when, now));
+  if (next_time(when)) arbiter_.request(*this, std::max(when, now), now);
 }
 
-void Sequencer::on_wake() {
-  wake_pending_ = false;
-  arbiter_.request(*this, wake_at_);
+Cycles Sequencer::earliest_two(std::size_t& first, Cycles& second_at) const {
+  // Integers and no branches: which one is first is anyone's guess.
+  std::int64_t least = forever.value, next = forever.value;
+  for (std::size_t i = 0; i < ready_at_.size(); ++i) {
+    const std::int64_t at = ready_at_[i].value;
+    const bool earlier = at < least;
+    const std::int64_t later = earlier ? least : at;
+    next = later < next ? later : next;
+    least = earlier ? at : least;
+    first = earlier ? i : first;
+  }
+  second_at = Cycles(next);
+  return Cycles(least);
 }
 
 template <bool recorded>
@@ -169,40 +159,31 @@ void Sequencer::take_turn(Cycles now) {
   for (;;) {
     // Contexts in the order of their time; a retirement comes before contexts of the same time.
     std::size_t first = 0;
-    Cycles first_at = forever, second_at = forever;
-    for (std::size_t i = 0; i < ready_at_.size(); ++i) {
-      const Cycles at = ready_at_[i];
-      second_at = std::min(second_at, std::max(first_at, at));
-      if (at < first_at) {
-        first_at = at;
-        first = i;
-      }
-    }
-    limit_ = std::min(second_at, end_of_time);
+    const Cycles first_at = earliest_two(first, limit_);
+    limit_ = std::min(limit_, end_of_time);
     Group* retiring = nullptr;
     for (Group& g : groups_) {
       if (g.retiring && (retiring == nullptr || g.retire_at < retiring->retire_at)) retiring = &g;
     }
     if (retiring != nullptr && retiring->retire_at <= first_at) {
-      if (retiring->retire_at > now) break;
+      if (retiring->retire_at > now) return arbiter_.request(*this, retiring->retire_at, now);
       retiring->occupied = retiring->retiring = false;
       --active_clusters_;
       processor_.cluster_done(*this, now);
       continue;
     }
-    if (first_at == forever) break;
+    if (first_at == forever) return;
     in_time(contexts_[first], first_at);
     if (retiring != nullptr) limit_ = std::min(limit_, retiring->retire_at);
     Context& context = contexts_[first];
-    if (first_at > horizon(context.next_step->opcode, now)) break;
+    if (first_at > horizon(context.next_step->opcode, now))
+      return arbiter_.request(*this, first_at, now);
     run<recorded>(context, now);
     ready_at_[first] = context.state == State::ready ? context.time : forever;
   }
-  schedule(now);
 }
 
-void Sequencer::in_time(const Context& context, Cycles when) const {
-  if (when <= end_of_time) return;
+void Sequencer::too_late(const Context& context, Cycles when) const {
   throw SimulationError(fmt::format("{}: at cycle {}, beyond the {} that a section may last",
                                     context_name(context), when.value, end_of_time.value));
 }
@@ -335,7 +316,7 @@ void Sequencer::run(Context& context, Cycles now) {
             recording_.recorder->add_to_lane(storing);
           }
         }
-        push(context.stores, written.left + fetch);
+        context.stores.push_back(written.left + fetch);
         context.last_store = std::max(context.last_store, written.visible + fetch);
         break;
       }
@@ -361,7 +342,7 @@ void Sequencer::run(Context& context, Cycles now) {
             recording_.recorder->add(multiplying);
           }
         }
-        push(context.mma, booking.end + Cycles(chip_.tensor_core.latency_cycles));
+        context.mma.push_back(booking.end + Cycles(chip_.tensor_core.latency_cycles));
         counters_.tensor_flops += step.amount;
         counters_.operand_bytes += step.bytes;
         break;
@@ -482,7 +463,7 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
   const Cycles issued = std::max(now, core.dma_free);
   core.dma_free = issued + Cycles(chip_.dma.issue_cycles);
   const Cycles dma = Cycles(chip_.dma.latency_cycles) + issued - now;
-  push(in_flight, std::make_pair(answer.arrival + dma, box_bytes));
+  in_flight.push_back(std::make_pair(answer.arrival + dma, box_bytes));
   core.in_flight_bytes += box_bytes;
   // Zeros beyond the edge of a tensor are not written by way of the port.
   const std::int64_t filled = std::min(box_bytes, answer.bytes);

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <boost/circular_buffer.hpp>
 #include <cstdint>
 #include <string>
-#include <systemc>
 #include <utility>
 #include <vector>
 
+#include "sim/chip/fifo.h"
 #include "sim/chip/l2.h"
 #include "sim/chip/ledger.h"
 #include "sim/chip/program.h"
@@ -28,7 +27,7 @@ struct CoreUnits {
   Cycles dma_free;  ///< when the copy engine takes its next request
   VectorUnit vector_unit;
   /// Copies in flight to the scratchpad, retired in order: (arrival, bytes).
-  boost::circular_buffer<std::pair<Cycles, std::int64_t>> in_flight;
+  Fifo<std::pair<Cycles, std::int64_t>> in_flight;
   std::int64_t in_flight_bytes = 0;
   ScratchpadPort scratchpad;
   Ledger ledger;
@@ -42,18 +41,18 @@ struct CoreUnits {
 /// barrier completes does not depend on the order in which its arrivals are recorded. An
 /// instruction that touches what other cores share runs only when the kernel's time has reached it
 /// (flags, the next block) or is within a quantum of it (copies to and from L2, which saves a
-/// wake-up for each block of a cluster; they are booked with their own time): the sequencer
-/// notifies its one event for that cycle, asks the arbiter for its turn, and all sequencers due in
-/// a cycle take turns in the order of their number. So the order of simultaneous processes never
-/// shows in a result.
+/// wake-up for each block of a cluster; they are booked with their own time): the sequencer asks
+/// the arbiter for a turn in that cycle, and all sequencers due in a cycle take turns in the order
+/// of their number. So the order of simultaneous work never shows in a result.
 ///
 /// What a recorder wants to know is noted by a second instance of the same code, which only
 /// sequencers with a core it has chosen run: without one, no instruction is spent on it.
-class Sequencer : public sc_core::sc_module {
+class Sequencer {
  public:
-  SC_HAS_PROCESS(Sequencer);
-  Sequencer(sc_core::sc_module_name name, int id, const ChipConfig& chip, const ClockDomain& clock,
-            L2& l2, Arbiter& arbiter, CommandProcessor& processor, TimelineRecorder* recorder);
+  Sequencer(int id, const ChipConfig& chip, L2& l2, Arbiter& arbiter, CommandProcessor& processor,
+            TimelineRecorder* recorder);
+  Sequencer(const Sequencer&) = delete;
+  Sequencer& operator=(const Sequencer&) = delete;
 
   /// Prepares for a kernel: `cores` are the ones this sequencer drives (empty: none).
   void prepare(const Program& program, std::vector<CoreUnits*> cores);
@@ -63,7 +62,7 @@ class Sequencer : public sc_core::sc_module {
   void step(Cycles now) { recording_.wanted ? take_turn<true>(now) : take_turn<false>(now); }
   /// A flag now stands at `count`; contexts waiting for that much go on at `when` (> now).
   void flag_raised(std::int64_t flag, std::int64_t count, Cycles when, Cycles now);
-  /// Notifies the event for the earliest pending work.
+  /// Asks for a turn at the earliest pending work.
   void schedule(Cycles now);
 
   int id() const { return id_; }
@@ -121,8 +120,8 @@ class Sequencer : public sc_core::sc_module {
     State state = State::idle;
     Cause waited = Cause::launch;  // longest wait since the last busy interval
     std::int64_t waited_cycles = 0;
-    boost::circular_buffer<Cycles> mma;     // completion times, oldest first
-    boost::circular_buffer<Cycles> stores;  // when each has left the scratchpad, oldest first
+    Fifo<Cycles> mma;     // completion times, oldest first
+    Fifo<Cycles> stores;  // when each has left the scratchpad, oldest first
     std::int64_t variables[max_variables] = {};
     Cycles last_store;  // visible in L2
     const Program::Context* shape = nullptr;
@@ -133,7 +132,6 @@ class Sequencer : public sc_core::sc_module {
     std::int64_t blocked_flag = 0, blocked_count = 0;
   };
 
-  void on_wake();
   // As the template parameter of what follows: whether the recorder is told.
   template <bool recorded>
   void take_turn(Cycles now);
@@ -152,7 +150,10 @@ class Sequencer : public sc_core::sc_module {
     advance<false>(context, told, slot.cause);
   }
   // Throws if `when` lies beyond end_of_time.
-  void in_time(const Context& context, Cycles when) const;
+  void in_time(const Context& context, Cycles when) const {
+    if (when > end_of_time) too_late(context, when);
+  }
+  [[noreturn]] void too_late(const Context& context, Cycles when) const;
   template <bool recorded>
   void arrive(Block& block, std::uint16_t ring, const Cursor& at, Cycles when,
               const Context& arriving) {
@@ -204,19 +205,17 @@ class Sequencer : public sc_core::sc_module {
   void record_wait(const Context& context, std::int64_t phase, const Slot& slot, Cycles told);
   void record_vector(const Context& context, const Program::Step& step, const Booking& booking);
   void forget_recorded(const Block& block);
+  // Time and number of the earliest ready context, and the time of the one after it.
+  Cycles earliest_two(std::size_t& first, Cycles& second_at) const;
   // Time of the earliest ready context or retirement; false if there is none.
   bool next_time(Cycles& when) const;
   std::string context_name(const Context& context) const;
 
   int id_;
   const ChipConfig& chip_;
-  const ClockDomain& clock_;
   L2& l2_;
   Arbiter& arbiter_;
   CommandProcessor& processor_;
-  sc_core::sc_event wake_;
-  Cycles wake_at_;  // pending notification
-  bool wake_pending_ = false;
   const Program* program_ = nullptr;
   const Ring* rings_ = nullptr;  // of the program
   std::vector<CoreUnits*> cores_;
