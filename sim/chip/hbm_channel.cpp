@@ -69,12 +69,13 @@ HbmPlace HbmTiming::place_of(std::int64_t address) const {
 
 HbmChannel::HbmChannel(std::shared_ptr<const HbmTiming> timing, int index, int channels)
     : timing_(std::move(timing)),
-      window_(timing_->refi.value * (index + 1) / channels - timing_->refi.value),
-      calm_begin_(window_),
-      calm_end_(timing_->refi.value > 0 ? window_ + timing_->refi
-                                        : Picoseconds(std::numeric_limits<std::int64_t>::max())),
       banks_(static_cast<std::size_t>(timing_->banks)),
-      group_free_(static_cast<std::size_t>(timing_->bank_groups)) {}
+      group_free_(static_cast<std::size_t>(timing_->bank_groups)),
+      window_(timing_->refi.value * (index + 1) / channels - timing_->refi.value) {
+  calm_begin_ = window_;
+  calm_end_ = timing_->refi.value > 0 ? window_ + timing_->refi
+                                      : Picoseconds(std::numeric_limits<std::int64_t>::max());
+}
 
 HbmChannel::Refreshed HbmChannel::find_refresh(Picoseconds when) {
   if (timing_->refi.value <= 0) return {when, 0};
@@ -122,47 +123,6 @@ inline HbmChannel::Opened HbmChannel::open(Picoseconds now, Bank& bank, std::int
   bank.epoch = std::max(allowed.epoch, epoch);
   bank.activated = allowed.when;
   return {allowed.when + timing_->rcd, true};
-}
-
-inline bool HbmChannel::read_calm(Picoseconds now, HbmPlace place, const HbmBurst& burst,
-                                  Picoseconds& done) {
-  const HbmTiming& t = *timing_;
-  Bank& bank = banks_[place.bank];
-  Picoseconds& group_free = group_free_[place.bank & ((std::size_t{1} << t.group_shift) - 1)];
-  const bool same_epoch = bank.epoch >= epoch_;
-  const bool hit = bank.row == place.row && same_epoch;
-  Picoseconds activate = bank.activated, slot = activate_free_, soonest = now + t.cl;
-  if (!hit) {
-    slot = std::max(now, slot);
-    activate = std::max(slot, activate + t.ras + t.rp);
-    if (bank.row >= 0 && same_epoch) {
-      activate = std::max(activate, std::max({now, bank.activated + t.ras, bank.last_read + t.rtp,
-                                              bank.written + t.wr}) +
-                                        t.rp);
-    }
-    slot = slot + t.rrd;
-    soonest = soonest + t.rcd;
-  }
-  const Picoseconds group_slot = std::max(now, group_free);
-  const Picoseconds column = std::max({now, activate + t.rcd, group_slot});
-  const Picoseconds turned = writing_ ? bus_free_ + t.wtr + t.cl : bus_free_;
-  const Picoseconds begin = std::max(soonest, turned);
-  // Every other time lies between `now` and one of these two.
-  if (now < calm_begin_ || std::max(column, begin) >= calm_end_) return false;
-  counters_.row_hits += hit ? 1 : 0;
-  counters_.row_misses += hit ? 0 : 1;
-  counters_.read_bytes += burst.size;
-  bank.row = place.row;
-  if (!hit) bank.epoch = epoch_;
-  bank.activated = activate;
-  bank.last_read = column + burst.occupied - t.burst;
-  activate_free_ = slot;
-  group_free = group_slot + burst.in_group;
-  writing_ = false;
-  const Picoseconds arrived = begin + burst.occupied;
-  bus_free_ = arrived + burst.switches;
-  done = std::max(arrived, column + t.cl + burst.occupied);
-  return true;
 }
 
 Picoseconds HbmChannel::read_any(Picoseconds now, HbmPlace place, const HbmBurst& burst) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -88,7 +89,7 @@ struct HbmTiming {
 /// of two of rounds go round them too. Writes are posted: they collect and drain write_batch_bytes
 /// at a time, so the bus turns round once per batch. One is accepted at max(now, start of the
 /// oldest of the last 8 batches) + tCWL.
-class HbmChannel {
+class alignas(64) HbmChannel {
  public:
   /// All channels of a device share one `timing`. `index` staggers the refresh of channels over
   /// tREFI / channels.
@@ -150,13 +151,13 @@ class HbmChannel {
   };
   Opened open(Picoseconds now, Bank& bank, std::int64_t row);
 
+  // What every request needs comes first.
   std::shared_ptr<const HbmTiming> timing_;
-  Picoseconds window_;                 // start of the refresh interval the latest request fell in
-  Picoseconds calm_begin_, calm_end_;  // of that interval, the part without refresh
+  Picoseconds calm_begin_, calm_end_;  // of the refresh interval the latest request fell in
   std::int64_t epoch_ = 0;             // its number; 0: before the first refresh
+  Picoseconds bus_free_, activate_free_;
   std::vector<Bank> banks_;
   std::vector<Picoseconds> group_free_;
-  Picoseconds bus_free_, activate_free_;
   bool writing_ = false;  // the bus carried writes last
   static constexpr std::size_t waiting_batches = 8;
   // When the data of the last batches starts on the bus, the oldest at `oldest_batch_`: what waits
@@ -166,6 +167,48 @@ class HbmChannel {
   std::int64_t waiting_bytes_ = 0;
   Picoseconds waiting_switches_;
   Counters counters_;
+  Picoseconds window_;  // start of that refresh interval
 };
+
+inline bool HbmChannel::read_calm(Picoseconds now, HbmPlace place, const HbmBurst& burst,
+                                  Picoseconds& done) {
+  const HbmTiming& t = *timing_;
+  Bank& bank = banks_[place.bank];
+  Picoseconds& group_free = group_free_[place.bank & ((std::size_t{1} << t.group_shift) - 1)];
+  const bool same_epoch = bank.epoch >= epoch_;
+  const bool hit = bank.row == place.row && same_epoch;
+  Picoseconds activate = bank.activated, slot = activate_free_, soonest = now + t.cl;
+  if (!hit) {
+    slot = std::max(now, slot);
+    activate = std::max(slot, activate + t.ras + t.rp);
+    if (bank.row >= 0 && same_epoch) {
+      activate = std::max(activate, std::max({now, bank.activated + t.ras, bank.last_read + t.rtp,
+                                              bank.written + t.wr}) +
+                                        t.rp);
+    }
+    slot = slot + t.rrd;
+    soonest = soonest + t.rcd;
+  }
+  const Picoseconds group_slot = std::max(now, group_free);
+  const Picoseconds column = std::max({now, activate + t.rcd, group_slot});
+  const Picoseconds turned = writing_ ? bus_free_ + t.wtr + t.cl : bus_free_;
+  const Picoseconds begin = std::max(soonest, turned);
+  // Every other time lies between `now` and one of these two.
+  if (now < calm_begin_ || std::max(column, begin) >= calm_end_) return false;
+  counters_.row_hits += hit ? 1 : 0;
+  counters_.row_misses += hit ? 0 : 1;
+  counters_.read_bytes += burst.size;
+  bank.row = place.row;
+  if (!hit) bank.epoch = epoch_;
+  bank.activated = activate;
+  bank.last_read = column + burst.occupied - t.burst;
+  activate_free_ = slot;
+  group_free = group_slot + burst.in_group;
+  writing_ = false;
+  const Picoseconds arrived = begin + burst.occupied;
+  bus_free_ = arrived + burst.switches;
+  done = std::max(arrived, column + t.cl + burst.occupied);
+  return true;
+}
 
 }  // namespace tessera

@@ -424,8 +424,7 @@ inline void L2::read_segment(Request& request, TensorMap& map, std::int64_t inde
   const std::int64_t bytes = count * line_bytes_;
   request.bytes += bytes;
   request.from_l2 = std::max(request.from_l2, p.read.book(request.now, bytes) + near_latency_);
-  request.from_hbm =
-      std::max(request.from_hbm, p.segments[static_cast<std::size_t>(slot)].ready);
+  request.from_hbm = std::max(request.from_hbm, p.segments[static_cast<std::size_t>(slot)].ready);
   touch(p, slot);
   counters_.hit_bytes += bytes;
   // A copy is asked for once more when it is told to keep the lines that it has.
