@@ -18,26 +18,35 @@ void Arbiter::add(Sequencer& sequencer) {
   sequencers_[static_cast<std::size_t>(sequencer.id())] = &sequencer;
 }
 
-void Arbiter::request(const Sequencer& sequencer, Cycles when, Cycles now) {
+void Arbiter::request(const Sequencer& sequencer, Cycles when) {
   if (calendar_.due(sequencer.id()) <= when) return;
   calendar_.set(sequencer.id(), when);
-  if (!granting_) notify(now);
+  if (!granting_) notify();
 }
 
-void Arbiter::notify(Cycles now) {
+void Arbiter::notify() {
   const Cycles next = calendar_.earliest();
   if (notified_ <= next) return;
   notified_ = next;
-  turn_.notify(clock_.delay_until(next, now));
+  turn_.notify(clock_.delay_until(next));
 }
 
 void Arbiter::grant() {
-  const Cycles now = notified_;
+  Cycles now = notified_;
   notified_ = TurnCalendar::never;
+  granting_ = true;
+  while (grant_due(now) && runs_ahead_ && calendar_.earliest() != TurnCalendar::never &&
+         !sc_core::sc_pending_activity()) {
+    now = calendar_.earliest();
+  }
+  granting_ = false;
+  if (!failure_) notify();
+}
+
+bool Arbiter::grant_due(Cycles now) {
   due_.clear();
   for (; calendar_.earliest() == now; calendar_.clear(due_.back()))
     due_.push_back(calendar_.first());
-  granting_ = true;
   try {
     for (const int id : due_) {
       ++events_;
@@ -46,9 +55,9 @@ void Arbiter::grant() {
   } catch (...) {
     failure_ = std::current_exception();
     sc_core::sc_stop();
+    return false;
   }
-  granting_ = false;
-  notify(now);
+  return true;
 }
 
 }  // namespace tessera

@@ -25,8 +25,11 @@ class Arbiter : public sc_core::sc_module {
 
   /// Introduces a sequencer, which outlives the simulation.
   void add(Sequencer& sequencer);
-  /// A turn for the sequencer at `when` (>= now), in place of a later one it has asked for.
-  void request(const Sequencer& sequencer, Cycles when, Cycles now);
+  /// A turn for the sequencer at `when`, not before now, in place of a later one it has asked for.
+  void request(const Sequencer& sequencer, Cycles when);
+  /// From one turn to the next without the kernel, whose time stays behind, while nothing is
+  /// pending there: for a simulation at which nobody looks before its end.
+  void run_ahead() { runs_ahead_ = true; }
   /// Turns granted.
   std::int64_t events() const { return events_; }
   void rethrow() const {
@@ -35,13 +38,15 @@ class Arbiter : public sc_core::sc_module {
 
  private:
   void grant();
+  // Grants the turns due at `now`; false if one of them failed.
+  bool grant_due(Cycles now);
   // Notifies the event for the earliest turn.
-  void notify(Cycles now);
+  void notify();
 
   const ClockDomain& clock_;
   sc_core::sc_event turn_;
   Cycles notified_{INT64_MAX};  // when turn_ comes
-  bool granting_ = false;
+  bool granting_ = false, runs_ahead_ = false;
   std::vector<Sequencer*> sequencers_;  // by number
   TurnCalendar calendar_;
   std::vector<int> due_;

@@ -24,6 +24,8 @@ class Chip : public sc_core::sc_module {
        MemoryModel memory, CacheBefore before, const std::vector<int>& construction_order,
        TimelineRecorder* recorder = nullptr);
 
+  /// As Arbiter::run_ahead.
+  void run_ahead() { arbiter_->run_ahead(); }
   const CommandProcessor& processor() const { return *processor_; }
   const Arbiter& arbiter() const { return *arbiter_; }
   const L2& l2() const { return *l2_; }

@@ -34,7 +34,7 @@ CommandProcessor::CommandProcessor(sc_core::sc_module_name name, const ChipConfi
   dont_initialize();
   if (!section.kernels.empty()) {
     start_at_ = gap(section.kernels.front());
-    start_.notify(clock.delay_until(start_at_, Cycles(0)));
+    start_.notify(clock.delay_until(start_at_));
   }
 }
 
@@ -88,7 +88,7 @@ void CommandProcessor::cluster_done(Sequencer& sequencer, Cycles now) {
                             now + Cycles(chip_.launch.block_cycles + chip_.launch.setup_cycles));
   } else if (retired_ == clusters_) {
     end_ = std::max(now, visible_);
-    finish_.notify(clock_.delay_until(end_, now));
+    finish_.notify(clock_.delay_until(end_));
   }
 }
 
@@ -124,7 +124,7 @@ void CommandProcessor::finish_kernel() {
   if (next_ < section_.kernels.size()) {
     const Cycles wait = gap(section_.kernels[next_]);
     start_at_ = end_ + wait;
-    start_.notify(clock_.delay_until(start_at_, end_));
+    start_.notify(clock_.delay_until(start_at_));
   }
 }
 

@@ -136,7 +136,7 @@ bool Sequencer::next_time(Cycles& when) const {
 
 void Sequencer::schedule(Cycles now) {
   Cycles when;
-  if (next_time(when)) arbiter_.request(*this, std::max(when, now), now);
+  if (next_time(when)) arbiter_.request(*this, std::max(when, now));
 }
 
 Cycles Sequencer::earliest_two(std::size_t& first, Cycles& second_at) const {
@@ -166,7 +166,7 @@ void Sequencer::take_turn(Cycles now) {
       if (g.retiring && (retiring == nullptr || g.retire_at < retiring->retire_at)) retiring = &g;
     }
     if (retiring != nullptr && retiring->retire_at <= first_at) {
-      if (retiring->retire_at > now) return arbiter_.request(*this, retiring->retire_at, now);
+      if (retiring->retire_at > now) return arbiter_.request(*this, retiring->retire_at);
       retiring->occupied = retiring->retiring = false;
       --active_clusters_;
       processor_.cluster_done(*this, now);
@@ -177,7 +177,7 @@ void Sequencer::take_turn(Cycles now) {
     if (retiring != nullptr) limit_ = std::min(limit_, retiring->retire_at);
     Context& context = contexts_[first];
     if (first_at > horizon(context.next_step->opcode, now))
-      return arbiter_.request(*this, first_at, now);
+      return arbiter_.request(*this, first_at);
     run<recorded>(context, now);
     ready_at_[first] = context.state == State::ready ? context.time : forever;
   }

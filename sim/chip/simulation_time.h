@@ -37,9 +37,9 @@ class ClockDomain {
     while (picoseconds(Cycles(cycle)) < time) ++cycle;
     return Cycles(cycle);
   }
-  /// Kernel time from `now` until `target` (>= now), for a notification.
-  sc_core::sc_time delay_until(Cycles target, Cycles now) const {
-    return to_sc_time(picoseconds(target) - picoseconds(now));
+  /// From the kernel's time until `target`, which is not before it, for a notification.
+  sc_core::sc_time delay_until(Cycles target) const {
+    return to_sc_time(picoseconds(target) - from_sc_time(sc_core::sc_time_stamp()));
   }
   /// The kernel's resolution is its default, 1 ps.
   static sc_core::sc_time to_sc_time(Picoseconds time) {

@@ -162,6 +162,7 @@ std::string simulate_section(const Section& section, const ChipConfig& config,
     std::optional<ActivitySampler> sampler;
     if (watch.activity_bins > 0) sampler.emplace(chip, config, watch.activity_bins);
     sc_core::sc_report_handler::set_actions(sc_core::SC_INFO, sc_core::SC_DO_NOTHING);
+    if (noted == nullptr && !sampler) chip.run_ahead();
     run_to_the_end(noted, sampler ? &*sampler : nullptr);
     chip.arbiter().rethrow();
     if (!chip.processor().finished()) throw SimulationError(chip.processor().explain());

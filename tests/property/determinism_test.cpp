@@ -137,3 +137,22 @@ TEST_CASE("sections that differ in names only share one simulation") {
   CHECK(run.ops[0].cycles == run.ops[1].cycles);
   CHECK(run.ops[1].name.rfind("again.", 0) == 0);
 }
+
+TEST_CASE("a simulation at which somebody looks takes the same cycles as one left to itself") {
+  for (const char* chip_name : {"h100-sxm", "toy"}) {
+    const ChipConfig on = chip(chip_name);
+    for (const Case& c : cases) {
+      for (const MemoryModel memory : {MemoryModel::hbm, MemoryModel::fixed_latency}) {
+        INFO(c.name << " on " << chip_name << " with " << name(memory));
+        const Trace trace = c.trace(on);
+        SimulationOptions alone, watched;
+        alone.memory = watched.memory = memory;
+        watched.activity_bins = 64;
+        RunResult expected = simulate(trace, on, alone), result = simulate(trace, on, watched);
+        CHECK(result.simulator.events == expected.simulator.events);
+        result.activity.clear();
+        CHECK(report(result) == report(expected));
+      }
+    }
+  }
+}
