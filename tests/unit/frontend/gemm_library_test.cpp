@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <utility>
 
 #include "lowering_fixture.h"
 
@@ -92,41 +93,89 @@ TEST_CASE("a library takes as many stages as fit, at most twelve") {
   }
 }
 
-TEST_CASE("DeepGEMM takes the width of the fewest waves, then of the fullest last one") {
-  // 132 cores, one row of tiles. Widths from 32 on make one wave, 32 the fullest: 128 tiles.
-  CHECK(deep_gemm(64, 4096).tile_n == 32);
-  // Two rows of tiles: 56 is the narrowest of one wave (2 x 64 of 3584), 64 would fill less of it.
-  CHECK(deep_gemm(256, 3584).tile_n == 56);
-  // 32 rows of tiles: 32 of them make 8 waves, any narrower width 9 or more.
-  CHECK(deep_gemm(4096, 4096).tile_n == 128);
+TEST_CASE("DeepGEMM takes a block of the fewest waves, and of those one of the fullest last wave") {
+  const auto waves = [](std::int64_t m, std::int64_t n, std::int64_t rows, std::int64_t cols) {
+    const std::int64_t tiles = ceil_div(m, rows) * ceil_div(n, cols);
+    return std::pair(ceil_div(tiles, 132), (tiles - 1) % 132 + 1);
+  };
+  for (const std::int64_t m : {1, 16, 17, 33, 64, 65, 100, 128, 200, 256, 384, 511, 600, 4096}) {
+    for (const std::int64_t n : {64, 512, 2112, 3584, 4096, 7168, 24576}) {
+      const GemmTiling t = deep_gemm(m, n);
+      CAPTURE(m, n, t.tile_m, t.tile_n);
+      CHECK((t.tile_m == 64 || t.tile_m == 128 || t.tile_m == 256));
+      CHECK(t.tile_n % 16 == 0);
+      const auto [fewest, fullest] = waves(m, n, t.tile_m, t.tile_n);
+      for (const std::int64_t rows : {64, 128, 256}) {
+        for (std::int64_t cols = 16; cols <= (rows == 256 ? 128 : 192); cols += 16) {
+          if (cols == 176) continue;
+          const auto [others, last] = waves(m, n, rows, cols);
+          CHECK((others > fewest || (others == fewest && last <= fullest)));
+        }
+      }
+    }
+  }
 }
 
-TEST_CASE("DeepGEMM's blocks have 64 rows up to 64 of A, else 128 and two consumers that share") {
-  CHECK(deep_gemm(64, 4096).tile_m == 64);
+TEST_CASE("of equally good blocks DeepGEMM takes the narrowest, of other heights the wider one") {
+  const auto block = [](std::int64_t m, std::int64_t n) {
+    const GemmTiling t = deep_gemm(m, n);
+    return std::pair(t.tile_m, t.tile_n);
+  };
+  // One row of tiles: 32 columns make 128 tiles at any height; of one width the lowest.
+  CHECK(block(64, 4096) == std::pair<std::int64_t, std::int64_t>(64, 32));
+  // 2 x 64 tiles of 64 x 64, 1 x 128 of 128 x 32: the wider.
+  CHECK(block(65, 4096) == std::pair<std::int64_t, std::int64_t>(64, 64));
+  // 4 x 32 tiles of 64 x 112 are more than those of any wider or higher block of one wave.
+  CHECK(block(256, 3584) == std::pair<std::int64_t, std::int64_t>(64, 112));
+  // 128 x 192 makes 32 x 11, three waves; at most 128 columns with 256 rows, so four.
+  CHECK(block(4096, 2112) == std::pair<std::int64_t, std::int64_t>(128, 192));
+  // 16 x 32 of 256 x 128, four waves; 128 x 192 makes five.
+  CHECK(block(4096, 4096) == std::pair<std::int64_t, std::int64_t>(256, 128));
+}
+
+TEST_CASE("DeepGEMM's blocks of more than 64 rows have two consumers that share them") {
   CHECK(deep_gemm(64, 4096).consumers == 1);
-  const GemmTiling t = deep_gemm(65, 4096);
-  CHECK(t.tile_m == 128);
-  CHECK(t.consumers == 2);
-  CHECK_FALSE(t.pingpong);
-  CHECK_FALSE(t.swapped);
-  CHECK(t.tile_k == 128);
-  CHECK(t.splits == 1);
-  CHECK(t.streamed == 0);
+  CHECK(deep_gemm(511, 4096).consumers == 2);  // 128 x 128
+  for (const auto& [m, n] : {std::pair(64, 4096), {511, 4096}, {4096, 4096}, {4096, 2112}}) {
+    const GemmTiling t = deep_gemm(m, n);
+    CHECK(t.consumers == (t.tile_m > 64 ? 2 : 1));
+    CHECK_FALSE(t.pingpong);
+    CHECK_FALSE(t.swapped);
+    CHECK(t.tile_k == 128);
+    CHECK(t.splits == 1);
+    CHECK(t.streamed == 0);
+  }
 }
 
 TEST_CASE("DeepGEMM's blocks share loads in pairs from 512 rows on, of the larger side first") {
   CHECK(deep_gemm(511, 4096).cluster == 1);
   CHECK(deep_gemm(512, 4096).cluster == 2);
-  // 128 x 128: neither side is larger; neighbours along M share the weights, 8 pairs at a time.
-  const GemmTiling square = deep_gemm(4096, 4096);
-  CHECK(square.tile_n == 128);
-  CHECK_FALSE(square.along_n);
-  CHECK(square.raster_group == 8);
-  // 33 rows of tiles are not pairs, 32 columns are: neighbours along N share A.
-  const GemmTiling odd = deep_gemm(33 * 128, 4096);
+  // 256 x 128: A's rows are more; neighbours along N share them.
+  const GemmTiling high = deep_gemm(4096, 4096);
+  CHECK(high.cluster == 2);
+  CHECK(high.along_n);
+  CHECK(high.raster_group == 16);
+  // 128 x 192, 32 x 12 tiles, and 128 x 128, 32 x 4: neighbours along M share the weights, 8 pairs
+  // at a time.
+  for (const std::int64_t n : {2304, 512}) {
+    const GemmTiling t = deep_gemm(4096, n);
+    CHECK(t.tile_m == 128);
+    CHECK(t.tile_n == (n == 512 ? 128 : 192));
+    CHECK(t.cluster == 2);
+    CHECK_FALSE(t.along_n);
+    CHECK(t.raster_group == 8);
+  }
+  // 33 rows of 128 are not pairs, 4 columns are.
+  const GemmTiling odd = deep_gemm(33 * 128, 512);
+  CHECK(odd.tile_m == 128);
   CHECK(odd.cluster == 2);
   CHECK(odd.along_n);
-  CHECK(odd.raster_group == 16);
+  // 17 x 37 tiles of 256 x 112 make five waves, pairs along M with a block without work six.
+  const GemmTiling alone = deep_gemm(33 * 128, 4096);
+  CHECK(alone.tile_m == 256);
+  CHECK(alone.tile_n == 112);
+  CHECK(alone.cluster == 1);
+  CHECK(alone.raster_group == 16);
 }
 
 TEST_CASE("where a library has no kernel that fits, and for the vendor's, the mapper searches") {

@@ -221,7 +221,10 @@ TEST_CASE("consumers that take turns multiply and store in the order of their ti
     CHECK(last(is_mma) < first(of(Arrive{}, "turn", 1 - own)));
     CHECK(first(of(Arrive{}, "turn", 1 - own)) < first(of(Wait{}, "store_turn", own)));
     CHECK(first(of(Wait{}, "store_turn", own)) < first(is_vector));
-    CHECK(last(is_store) < first(of(Arrive{}, "store_turn", 1 - own)));
+    // The buffers are both consumers': the other's turn begins when they are free.
+    const auto hands_on = first(of(Arrive{}, "store_turn", 1 - own));
+    CHECK(last(is_store) < hands_on);
+    CHECK(std::get<StoreWait>(*(hands_on - 1)).pending == 0);
     // Consumer 0 has the first tile.
     CHECK(kernel.barriers[barrier("turn" + std::to_string(own))].initially_complete == (own == 0));
     CHECK(kernel.barriers[barrier("store_turn" + std::to_string(own))].initially_complete ==
@@ -322,6 +325,116 @@ TEST_CASE("row scales are read in a tile's epilogue, by a consumer that has the 
   CHECK(scales(lowered(tiling(128, 128, 2))).empty());
   // Weights on the M side: the scales are those of the tile's N side.
   CHECK(scales(lowered(tiling(64, 32, 1, 1, 1, true))).at(0).cols == 32);
+}
+
+TEST_CASE("scales of the columns come first, then those of the rows, one after the other") {
+  const ChipConfig chip = wide_chip();
+  const LayerGraph graph = op_graph("gemm m=4000 n=3000 k=4096 dtype=fp8");
+  GemmProblem problem = problem_of("gemm m=4000 n=3000 k=4096 dtype=fp8");
+  const auto loads = [&](GemmTiling t) {
+    SectionBuilder section(graph.blocks[0], chip);
+    section.start_op(0);
+    problem.row_scales = section.workspace("scales", Format::fp32, 1, 4000);
+    problem.col_scales = section.parameter("weight_scales", Format::fp32, 1, 3000);
+    t.tile_k = 128;
+    REQUIRE(fits(problem, t, chip));
+    lower_gemm(section, problem, t);
+    const Section lowered = section.take();
+    std::vector<std::pair<TensorIndex, std::int64_t>> found;
+    const std::vector<Instruction>& code = lowered.kernels.at(0).roles.back().code;
+    for (std::size_t i = 0; i < code.size(); ++i) {
+      const auto* load = std::get_if<Load>(&code[i]);
+      if (load == nullptr) continue;
+      CHECK(load->rows == 1);
+      found.emplace_back(load->tensor, load->cols);
+      // Announced before, awaited before the next.
+      CHECK(std::get<Expect>(code.at(i - 1)).bytes == 4 * load->cols);
+      CHECK(std::get<Wait>(code.at(i + 1)).barrier == std::get<Expect>(code.at(i - 1)).barrier);
+    }
+    return found;
+  };
+  using Loads = std::vector<std::pair<TensorIndex, std::int64_t>>;
+  // Behind A, B and C.
+  static constexpr TensorIndex row_scales = 3, col_scales = 4;
+  const auto both = [](std::int64_t cols, std::int64_t rows) {
+    return Loads{{col_scales, cols}, {row_scales, rows}};
+  };
+  GemmTiling turns = tiling(128, 96, 2);
+  turns.pingpong = true;
+  CHECK(loads(turns) == both(96, 128));
+  CHECK(loads(tiling(64, 128, 1)) == both(128, 64));
+  // Weights on the M side.
+  CHECK(loads(tiling(64, 32, 1, 1, 1, true)) == both(64, 32));
+  CHECK(loads(tiling(128, 128, 2)).empty());
+}
+
+TEST_CASE("an epilogue's step is handed from registers to the copy engine, each time") {
+  ChipConfig chip = wide_chip();
+  chip.barrier.latency_cycles = 31;
+  chip.scratchpad.latency_cycles = 29;
+  GemmTiling turns = tiling(128, 128, 2);
+  turns.pingpong = true;
+  for (const GemmTiling& t : {tiling(64, 128, 1), tiling(128, 256, 2), turns,
+                              tiling(64, 32, 1, 1, 4), tiling(128, 32, 2, 1, 1, true)}) {
+    CAPTURE(t.tile_m, t.tile_n, t.splits, t.swapped, t.pingpong);
+    const Trace trace = gemm_with("gemm m=4096 n=4096 k=2048", t, chip);
+    int steps = 0;
+    for (const Role& role : trace.sections[0].kernels.at(0).roles) {
+      for (std::size_t i = 0; i < role.code.size(); ++i) {
+        if (!std::holds_alternative<Store>(role.code[i])) continue;
+        ++steps;
+        // The buffer is free, then all warps know, write and know again.
+        CHECK(std::get<Setup>(role.code.at(i - 1)).cycles == 2 * 31 + 29);
+        CHECK(std::holds_alternative<StoreWait>(role.code.at(i - 2)));
+      }
+    }
+    CHECK(steps == (t.pingpong ? 2 : 1));
+  }
+}
+
+TEST_CASE("parts of streamed tiles lie in memory in whole lines, and wait for no buffer") {
+  const ChipConfig chip = wide_chip();
+  const char* text = "gemm m=1024 n=1920 k=2048";
+  for (const auto& [tile_m, tile_n, consumers, pieces, rows] :
+       {std::tuple(128, 128, 2, 4, 64),  // 256 lines a consumer
+        {128, 80, 2, 4, 40},             // 160 lines in no three
+        {64, 96, 1, 3, 64},
+        {128, 24, 2, 1, 48},
+        {256, 64, 2, 2, 128}}) {
+    GemmTiling t = tiling(tile_m, tile_n, consumers);
+    t.streamed = 2;
+    t.stream_clusters = 3;
+    CAPTURE(tile_m, tile_n);
+    const GemmShape shape(problem_of(text), t);
+    CHECK(shape.pieces == pieces);
+    CHECK(shape.piece_rows == rows);
+    CHECK(shape.pieces * shape.piece_rows * 32 == shape.consumer_m * tile_n);
+    while (!fits(problem_of(text), t, chip) && t.stream_clusters < 132) ++t.stream_clusters;
+    const Trace trace = gemm_with(text, t, chip);
+    CHECK(findings(trace, chip) == "");
+    const Section& section = trace.sections[0];
+    const Tensor& partial = section.tensors.back();
+    CHECK(partial.cols * 4 == chip.l2.line_bytes);
+    CHECK(partial.rows == t.stream_clusters * consumers * pieces * rows);
+    const std::vector<Instruction>& code = section.kernels.at(0).roles.back().code;
+    int stores = 0;
+    for (std::size_t i = 0; i < code.size(); ++i) {
+      const auto* store = std::get_if<Store>(&code[i]);
+      if (store == nullptr || &section.tensors[store->tensor] != &partial) continue;
+      ++stores;
+      CHECK(store->rows == rows);
+      CHECK(store->cols == 32);
+      const auto& move = std::get<Vector>(code.at(i - 1));
+      CHECK(move.function == VectorFunction::move);
+      CHECK(move.elements == rows * 32);
+    }
+    CHECK(stores == 1);
+    // They come in boxes of all consumers' rows.
+    for (const Load& load : instructions<Load>(section.kernels.at(0))) {
+      if (&section.tensors[load.tensor] != &partial || load.rows == 1) continue;
+      CHECK(load.rows == consumers * rows);
+    }
+  }
 }
 
 TEST_CASE("a split without work does not fit") {

@@ -224,7 +224,7 @@ TEST_CASE("a layer's keys and values land in the cache, whoever appends them") {
 TEST_CASE("tensors get addresses of 8 KiB granularity that do not overlap") {
   const Trace trace = lower_op_text("linear m=100 n=300 k=500 dtype=fp8", wide_chip());
   const std::vector<Tensor>& tensors = trace.sections.at(0).tensors;
-  REQUIRE(tensors.size() == 5);  // A, B, C, the quantised A and its scales
+  REQUIRE(tensors.size() == 6);  // A, B, C, the quantised A, its scales and those of the weights
   std::int64_t end = 0;
   for (const Tensor& tensor : tensors) {
     CHECK(tensor.address % 8192 == 0);
@@ -287,7 +287,8 @@ TEST_CASE("fp8 layers quantise their activation first, fp8 GEMMs do not") {
         std::vector<std::string>{"gemm"});
 }
 
-TEST_CASE("block-scaled fp8 promotes its partial sums every 128 k, loading a scale for each row") {
+TEST_CASE(
+    "block-scaled fp8 promotes its partial sums every 128 k, with scales of rows and blocks") {
   const Trace trace = lower_op_text("linear m=4096 n=4096 k=4096 dtype=fp8-block", wide_chip());
   const Kernel& gemm = trace.sections[0].kernels.at(1);
   const std::vector<Mma> products = instructions<Mma>(gemm);
@@ -299,7 +300,84 @@ TEST_CASE("block-scaled fp8 promotes its partial sums every 128 k, loading a sca
     if (vector.function == VectorFunction::promote) promoted += vector.elements;
   }
   CHECK(promoted == static_cast<std::int64_t>(products.size()) * products[0].m * products[0].n);
-  CHECK(scale_loads(trace.sections[0], gemm) == 1);
+  // A's with each stage, B's by the consumers.
+  CHECK(scale_loads(trace.sections[0], gemm) == 2);
+  CHECK(findings(trace, wide_chip()) == "");
+}
+
+TEST_CASE("block-scaled fp8 multiplies and promotes 64 rows at a time, after two reads of scales") {
+  ChipConfig chip = wide_chip();
+  chip.scratchpad.latency_cycles = 29;
+  const Trace trace = lower_op_text("linear m=4096 n=4096 k=4096 dtype=fp8-block", chip);
+  const Role& consumer = trace.sections[0].kernels.at(1).roles.back();
+  // Two consumers share 256 rows: two instructions a step, each behind its own scales.
+  int products = 0;
+  for (std::size_t i = 0; i < consumer.code.size(); ++i) {
+    const auto* mma = std::get_if<Mma>(&consumer.code[i]);
+    if (mma == nullptr) continue;
+    ++products;
+    CHECK(mma->m == 64);
+    CHECK(std::get<Setup>(consumer.code.at(i - 1)).cycles == 2 * 29);
+    CHECK(std::get<MmaWait>(consumer.code.at(i + 1)).pending == 0);
+    // The stage is released behind the last of them.
+    const std::size_t promotion = products == 2 ? i + 3 : i + 2;
+    const auto& promote = std::get<Vector>(consumer.code.at(promotion));
+    CHECK(promote.function == VectorFunction::promote);
+    CHECK(promote.elements == 64 * 128);
+  }
+  CHECK(products == 2);
+}
+
+TEST_CASE("block-scaled fp8 fetches a tile's scales of B, of all its k, in front of its products") {
+  const auto check = [](const std::string& text, std::int64_t tile_n, std::int64_t rows,
+                        std::int64_t blocks) {
+    CAPTURE(text);
+    const Trace trace = lower_op_text(text, wide_chip());
+    CHECK(findings(trace, wide_chip()) == "");
+    const Section& section = trace.sections[0];
+    const std::vector<Instruction>& code = section.kernels.at(1).roles.back().code;
+    const auto load = std::find_if(code.begin(), code.end(), [](const Instruction& i) {
+      return std::holds_alternative<Load>(i);
+    });
+    REQUIRE(load != code.end());
+    const auto& scales = std::get<Load>(*load);
+    CHECK(section.tensors[scales.tensor].name == "linear.weight_scales");
+    CHECK(section.tensors[scales.tensor].kind == TensorKind::weight);
+    CHECK_FALSE(section.tensors[scales.tensor].warm);
+    CHECK(scales.rows == rows);
+    CHECK(scales.cols == blocks);
+    CHECK(section.tensors[scales.tensor].cols == blocks);
+    CHECK(std::get<Expect>(*(load - 1)).bytes == 4 * rows * blocks);
+    CHECK(std::get<Wait>(*(load + 1)).barrier == std::get<Expect>(*(load - 1)).barrier);
+    const auto first = std::find_if(code.begin(), code.end(), [](const Instruction& i) {
+      return std::holds_alternative<Mma>(i);
+    });
+    CHECK(load < first);
+    CHECK(std::get<Mma>(*first).n == tile_n);
+  };
+  // A width that divides 128 lies in one block; another can begin anywhere in one.
+  check("linear m=4096 n=4096 k=4096 dtype=fp8-block", 128, 1, 32);
+  check("linear m=64 n=4096 k=500 dtype=fp8-block", 32, 1, 4);
+  check("linear m=256 n=3584 k=4096 dtype=fp8-block", 112, 2, 32);
+  check("linear m=4096 n=2112 k=4096 dtype=fp8-block", 192, 3, 32);
+  // No more than there are: ceil(100 / 128).
+  check("linear m=8448 n=96 k=4096 dtype=fp8-block", 96, 1, 32);
+}
+
+TEST_CASE("a layer's weights in fp8 have a scale for each column, cold in memory") {
+  const Trace trace = lower_op_text("linear m=4096 n=2048 k=1024 dtype=fp8", wide_chip());
+  const std::vector<Tensor>& tensors = trace.sections[0].tensors;
+  const auto scales = std::find_if(tensors.begin(), tensors.end(), [](const Tensor& t) {
+    return t.name == "linear.weight_scales";
+  });
+  REQUIRE(scales != tensors.end());
+  CHECK(scales->format == Format::fp32);
+  CHECK(scales->kind == TensorKind::weight);
+  CHECK_FALSE(scales->warm);
+  CHECK(scales->rows == 1);
+  CHECK(scales->cols == 2048);
+  // Each consumer of the ping-pong kernel loads the columns' and the rows'.
+  CHECK(scale_loads(trace.sections[0], trace.sections[0].kernels.at(1)) == 2 * 2);
 }
 
 TEST_CASE("fp8 promotes its partial sums where asked to, without loading scales for blocks") {

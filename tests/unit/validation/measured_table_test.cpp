@@ -40,6 +40,19 @@ std::string error_of(const std::string& text) {
   return "no error";
 }
 
+TEST_CASE("a row's source says whether it times kernels alone, and whether after a flush") {
+  MeasuredRow row;
+  row.source = "cuda graph of 20, H100 SXM";
+  CHECK_FALSE(row.is_kernel_time());
+  CHECK_FALSE(row.is_after_flush());
+  row.source = "profiler, kernel-only";
+  CHECK(row.is_kernel_time());
+  CHECK_FALSE(row.is_after_flush());
+  row.source = "logs/deepgemm.txt:12";
+  CHECK(row.is_kernel_time());
+  CHECK(row.is_after_flush());
+}
+
 TEST_CASE("a measured table gives the operation, its fields, the time and the source") {
   const Table file(
       "op,dtype,m,n,k,batch,measured_us,source\n"
