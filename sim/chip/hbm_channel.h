@@ -71,11 +71,11 @@ struct HbmTiming {
 ///
 /// Constraints (JEDEC HBM names), each an earliest time; the latest wins:
 ///   activate   now; a slot of tRRD; the bank's last activate + tRAS + tRP; its precharge + tRP
-///   precharge  the bank's activate + tRAS; its last read command + tRTP; its last write's data +
-///   tWR column     the bank's activate + tRCD; a slot of its bank group, bursts * tCCD_L data
-///   column + tCL; a slot of the bus; the first after writes: their end + tWTR + tCL write data now
-///   + tCWL; a slot of the bus; the first after reads: their end + tRTW refresh    every tREFI, for
-///   tRFC, all banks; commands wait, rows are closed
+///   precharge  the bank's activate + tRAS; its last read command + tRTP; its last write data + tWR
+///   column     the bank's activate + tRCD; a slot of its bank group, bursts * tCCD_L
+///   data       column + tCL; a slot of the bus; the first after writes: their end + tWTR + tCL
+///   write data now + tCWL; a slot of the bus; the first after reads: their end + tRTW
+///   refresh    every tREFI, for tRFC, all banks; commands wait, rows are closed
 /// Activate slots, bank groups and the bus are work-conserving: a request that waits for its bank
 /// does not hold back later ones whose banks are ready, as a controller that picks ready requests
 /// from its queue (FR-FCFS) arranges it. Hence, under load,

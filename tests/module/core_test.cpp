@@ -311,6 +311,23 @@ TEST_CASE("repetitions whose totals a report cannot hold are the user's error") 
   CHECK_THROWS_AS(simulate(k.trace(many << 20), chip("toy")), InputError);
 }
 
+TEST_CASE("a setup before the loops is part of the launch, one in a loop of the pipeline") {
+  const auto charged = [](std::vector<Instruction> code, Cause cause) {
+    OneKernel k;
+    k.role("worker", std::move(code));
+    return k.run(chip("toy")).ops[0].core_cycles[static_cast<std::size_t>(cause)];
+  };
+  const VarId i = 3, j = 4;
+  const std::int64_t launch = charged({Setup{1}}, Cause::launch) - 1;
+  CHECK(charged({Setup{1}}, Cause::pipeline) == 0);
+  CHECK(charged({Setup{70}}, Cause::launch) == launch + 70);
+  CHECK(charged({Loop{i, 0, 5, 1}, Setup{70}, End{}}, Cause::launch) == launch);
+  CHECK(charged({Loop{i, 0, 5, 1}, Setup{70}, End{}}, Cause::pipeline) == 5 * 70);
+  CHECK(charged({Loop{i, 0, 5, 1}, Loop{j, 0, 2, 1}, Setup{7}, End{}, Setup{1}, End{}},
+                Cause::pipeline) == 5 * (2 * 7 + 1));
+  CHECK(charged({Loop{i, 0, 5, 1}, End{}, Setup{30}}, Cause::launch) == launch + 30);
+}
+
 TEST_CASE("every core-cycle is charged to exactly one cause") {
   OneKernel k;
   const VarId i = 3;
