@@ -68,8 +68,7 @@ const SimulationOptions& after_flush() {
 
 }  // namespace
 
-TEST_CASE(
-    "lines of the run before make room first; those of overfull sets that it wrote are dirty") {
+TEST_CASE("old lines make room first, and those of overfull sets that their run wrote are dirty") {
   // 1 MiB read and as much written: at a load of 2 all but 0.07 % of the sets are overfull, so
   // 0.4997 of each segment that makes room leaves.
   REQUIRE(overfull_share(2) == Approx(0.99934).epsilon(1e-5));
