@@ -4,6 +4,7 @@
 #include <cmath>
 #include <initializer_list>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "sim/base/error.h"
@@ -97,16 +98,24 @@ Traffic operand_traffic(const SectionBuilder& section, const GemmProblem& p, con
   traffic.whole -= traffic.streamed;
   if (t.stream_clusters % t.streamed == 0) return traffic;
   // Shares begin anywhere in K, so clusters that need the same rows come to them at different
-  // times: what the L2 cannot hold of all of them, each reads for itself. Least recently used is
-  // what is needed next, so little of twice the capacity survives.
-  const auto streamed = static_cast<double>(t.streamed);
-  const double wide = std::min(std::ceil(streamed / std::min(static_cast<double>(group), all_rows)),
-                               static_cast<double>(s.tiles_n));
-  const double once = std::min(std::ceil(streamed / wide) * row_bytes, m_bytes) +
-                      std::min(wide * col_bytes, n_bytes);
-  const double kept = std::clamp(2 * capacity / once - 1, 0.0, 1.0);
-  traffic.streamed = std::max(traffic.streamed,
-                              kept * once + (1 - kept) * streamed * (row_bytes + col_bytes) - warm);
+  // times, unless their tiles' shares begin alike: what the L2 cannot hold of all of them is read
+  // once for each of these phases. Least recently used is what is needed next, so little of twice
+  // the capacity survives.
+  const std::int64_t strip = std::min({group, s.cluster_rows, t.streamed});
+  const std::int64_t wide = std::min(ceil_div(t.streamed, strip), s.tiles_n);
+  const std::int64_t strips = ceil_div(t.streamed, strip * wide);
+  // Tile i of the line begins where i * clusters / streamed has its fraction.
+  const auto phases = [&](std::int64_t stride, std::int64_t tiles) {
+    const std::int64_t period = t.streamed / std::gcd(stride * t.stream_clusters, t.streamed);
+    return static_cast<double>(std::min(period, tiles));
+  };
+  const double rows_once = std::min(static_cast<double>(strip * strips) * row_bytes, m_bytes);
+  const double cols_once = std::min(static_cast<double>(wide) * col_bytes, n_bytes);
+  const double kept = std::clamp(2 * capacity / (rows_once + cols_once) - 1, 0.0, 1.0);
+  const double apart = rows_once * phases(strip, wide) +
+                       cols_once * phases(1, strip) * phases(strip * s.tiles_n, strips);
+  traffic.streamed =
+      std::max(traffic.streamed, kept * (rows_once + cols_once) + (1 - kept) * apart - warm);
   return traffic;
 }
 
