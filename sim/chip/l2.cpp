@@ -211,7 +211,7 @@ void L2::begin_full(const Section& section, CacheBefore before) {
     old_address_ = section.tensors[static_cast<std::size_t>(i)].address;
     old_run_bytes_ = tensors_[static_cast<std::size_t>(i)].run_bytes;
   }
-  if (largest == 0) return;
+  if (largest == 0 && before != CacheBefore::flushed) return;
   written += std::min(cached, most_cached);
   const auto parts = static_cast<std::int64_t>(partitions_.size());
   const bool many_dirty =
@@ -255,6 +255,15 @@ Cycles L2::evict_old(Cycles now, int partition, std::int64_t lines) {
   return write_old(now);
 }
 
+void L2::forget_left(Partition& p) {
+  while (!p.dirty.empty()) {
+    const Partition::Soiled& oldest = p.dirty.front();
+    const Segment& s = p.segments[static_cast<std::size_t>(oldest.slot)];
+    if (s.dirty != 0 && s.soiled == oldest.soiled) return;
+    p.dirty.pop_front();
+  }
+}
+
 Cycles L2::clean(Cycles now, int partition, std::int32_t keep) {
   Partition& p = partitions_[static_cast<std::size_t>(partition)];
   Cycles room = now;
@@ -265,10 +274,10 @@ Cycles L2::clean(Cycles now, int partition, std::int32_t keep) {
       continue;
     }
     p.old_dirty_lines = 0;
-    if (p.dirty.empty() || p.dirty.front() == keep) break;
-    Segment& s = p.segments[static_cast<std::size_t>(p.dirty.front())];
+    forget_left(p);
+    if (p.dirty.empty() || p.dirty.front().slot == keep) break;
+    Segment& s = p.segments[static_cast<std::size_t>(p.dirty.front().slot)];
     p.dirty.pop_front();
-    if (s.dirty == 0) continue;  // evicted since
     const TensorMap& map = tensors_[static_cast<std::size_t>(s.map)];
     const std::int64_t lines = popcount(s.dirty);
     s.dirty = 0;
@@ -555,7 +564,11 @@ L2Written L2::write(Cycles now, int core, int tensor, std::int64_t row, std::int
     Segment& segment = install(part, place[p], tensor, index);
     const std::int64_t added = popcount(lines & ~segment.valid);
     const std::int64_t soiled = popcount(lines & ~segment.dirty);
-    if (segment.dirty == 0) part.dirty.push_back(place[p]);
+    if (segment.dirty == 0) {
+      forget_left(part);
+      segment.soiled = part.soilings++;
+      part.dirty.push_back({place[p], segment.soiled});
+    }
     segment.valid |= lines;
     segment.dirty |= lines;
     part.dirty_lines += soiled;

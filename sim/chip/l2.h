@@ -85,6 +85,7 @@ class L2 {
     std::uint32_t touched = 0;  // Partition::touches when it last moved to the front
     std::int32_t map = -1;      // tensor
     std::int32_t index = 0;     // segment of the tensor
+    std::uint32_t soiled = 0;   // Partition::soilings when it became dirty
   };
   struct Partition {
     Partition(BandwidthCalendar reads, BandwidthCalendar writes, BandwidthCalendar crossing)
@@ -98,7 +99,13 @@ class L2 {
     double old_lines_to_write = 0;     // of those that made room
     std::int64_t old_dirty_lines = 0;  // of those left, if they are counted
     std::int64_t dirty_lines = 0;      // of the section's own
-    std::deque<std::int32_t> dirty;    // its segments by the time they became dirty
+    // Its segments by the time they became dirty; one whose `soiled` is another has left since.
+    struct Soiled {
+      std::int32_t slot;
+      std::uint32_t soiled;
+    };
+    std::deque<Soiled> dirty;
+    std::uint32_t soilings = 0;
     std::uint32_t touches = 0;
     BandwidthCalendar read, write, link;
   };
@@ -154,6 +161,8 @@ class L2 {
   void begin_full(const Section& section, CacheBefore before);
   // Makes room for `lines` of an old section's.
   Cycles evict_old(Cycles now, int partition, std::int64_t lines);
+  // Takes segments that have been evicted off the front of those that became dirty.
+  static void forget_left(Partition& p);
   // Writes dirty lines to memory, the oldest first, until there are no more than may be; `keep` is
   // the segment being written.
   Cycles clean(Cycles now, int partition, std::int32_t keep);
@@ -178,9 +187,9 @@ class L2 {
   std::vector<int> near_;          // partition by core
   std::vector<Partition> partitions_;
   std::vector<TensorMap> tensors_;
-  bool old_dirty_is_counted_ = false;  // the run before has left as many dirty lines as may be
-  std::int64_t old_address_ = 0;       // where the next of them are written to
-  std::int64_t old_run_bytes_ = 0;
+  bool old_dirty_is_counted_ = false;     // the run before has left as many dirty lines as may be
+  std::int64_t old_address_ = 0;          // where the next of them are written to
+  std::int64_t old_run_bytes_ = 1 << 20;  // of a flush that wrote in one piece
   std::vector<BandwidthCalendar> read_ports_, write_ports_;
   Counters counters_;
 };

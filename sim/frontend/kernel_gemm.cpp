@@ -103,12 +103,6 @@ class GemmKernel {
     std::uint16_t store_turn = 0;
   };
 
-  /// From registers to the copy engine: all warps know that the buffer is free, write it, and know
-  /// that all have.
-  std::int64_t hand_over() const {
-    const ChipConfig& chip = section_.chip();
-    return std::int64_t{2} * chip.barrier.latency_cycles + chip.scratchpad.latency_cycles;
-  }
   std::int64_t prologue() const { return section_.chip().dma.prologue_cycles; }
   bool shares_loads() const { return t_.cluster > 1; }
   bool streams() const { return t_.streamed > 0; }
@@ -470,7 +464,7 @@ class GemmKernel {
       if (has_residual()) role.arrive(ring().residual_empty);
       // The buffer about to be written must have left.
       role.store_wait(p_.qkv ? 0 : output_buffers(s_) - 1);
-      role.setup(hand_over());
+      role.setup(hand_over_cycles(section_.chip()) * ceil_div(s_.chunk_n, hand_over_cols));
       const Expr group_row = (tile.split * p_.groups + tile.group) * p_.m;
       if (t_.swapped) {
         for_row_box(role, unit, s_.consumer_m, s_.m_side, false, beyond, [&](std::int64_t width) {
@@ -638,6 +632,10 @@ GemmShape::GemmShape(const GemmProblem& problem, const GemmTiling& tiling) {
   if (problem.promoted)
     accumulators += ceil_div(std::min(consumer_m, instruction_m) * tiling.tile_n, threads);
   consumer_registers = std::max<std::int64_t>(64, round_up(accumulators + overhead_registers, 8));
+}
+
+std::int64_t hand_over_cycles(const ChipConfig& chip) {
+  return std::int64_t{2} * chip.barrier.latency_cycles + chip.scratchpad.latency_cycles;
 }
 
 std::int64_t cluster_places(const GemmTiling& tiling, const ChipConfig& chip) {

@@ -106,6 +106,11 @@ constexpr std::int64_t partial_cols = 32;
 /// Partial sums of an element that a thread of split K's second kernel has under way.
 constexpr std::int64_t partials_at_once = 4;
 
+/// Columns that an epilogue hands from registers to the copy engine at a time, and how long that
+/// takes: all warps know that the buffer is free, write it, and know that all have.
+constexpr std::int64_t hand_over_cols = 32;
+std::int64_t hand_over_cycles(const ChipConfig& chip);
+
 /// Clusters of blocks that the chip is meant to hold at a time.
 std::int64_t cluster_places(const GemmTiling& tiling, const ChipConfig& chip);
 

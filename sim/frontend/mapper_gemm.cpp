@@ -196,6 +196,7 @@ TileEnd tile_end(const GemmProblem& p, const GemmTiling& t, const GemmShape& s,
       vector += elements * vector_cycles(f, chip.vector_unit);
     }
   }
+  vector += static_cast<double>(hand_over_cycles(chip) * ceil_div(t.tile_n, hand_over_cols));
   // Stores move whole lines.
   const std::int64_t result = t.splits > 1 ? 4 : 2;
   const std::int64_t along = (t.swapped ? std::min(s.consumer_m, s.m_side) : s.chunk_n) * result;
