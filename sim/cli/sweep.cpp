@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -140,7 +141,35 @@ struct Sweep {
       return ResultsDatabase::create(out, sweep, plan, part(plan));
     if (!resume)
       throw InputError({out, 0}, "", "exists", "go on with --resume, or give another --out");
-    return ResultsDatabase::open(out, sweep, plan);
+    ResultsDatabase database = ResultsDatabase::open(out, sweep, plan);
+    const std::vector<std::int64_t> held = database.ids();
+    std::vector<std::int64_t> wanted = part(plan);
+    std::sort(wanted.begin(), wanted.end());
+    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+    const bool whole = held.size() == plan.points.points.size();
+    if (wanted.empty() ? !whole : held != wanted)
+      throw InputError({out, 0}, "",
+                       whole ? "holds the whole sweep, not a part of it"
+                             : fmt::format("is a part of the sweep, {} of its {} points, and not "
+                                           "the one asked for",
+                                           held.size(), plan.points.points.size()),
+                       "give --shard or --points as when it was made, or another --out; --merge "
+                       "puts parts together");
+    return database;
+  }
+
+  std::string tasks_folder() const { return std::filesystem::absolute(out).string() + ".tasks"; }
+
+  /// What of the flags can be wrong only once files are read: nothing is written before.
+  void check_values(const SweepPlan& plan) const {
+    parse_jobs(jobs);
+    if (!chunk.empty()) parse_count("--chunk", chunk, 1, max_sweep_points);
+    part(plan);
+    if (on_slurm()) check_slurm(tasks_folder());
+    for (const std::string& other : merge)
+      if (!std::filesystem::exists(other))
+        throw InputError("--merge", fmt::format("there is no {}", other),
+                         "give a database of the same sweep");
   }
 
   SweepSummary run_here(const SweepFile& sweep, const SweepPlan& plan, PointBuilder& builder,
@@ -158,7 +187,7 @@ struct Sweep {
 
   /// Takes over what the tasks of the last job have done, submits the rest, and waits for it.
   SweepSummary run_on_slurm(ResultsDatabase& database) const {
-    const std::string folder = std::filesystem::absolute(out).string() + ".tasks";
+    const std::string folder = tasks_folder();
     SweepSummary summary;
     const auto merge_tasks = [&] {
       for (const std::string& result : task_results(folder)) {
@@ -174,7 +203,10 @@ struct Sweep {
     merge_tasks();
     SlurmJob job;
     job.points = database.open_points(retry);
-    if (job.points.empty()) return summary;
+    if (job.points.empty()) {
+      remove_tasks(folder);
+      return summary;
+    }
     job.folder = folder;
     job.arguments = sbatch;
     if (!jobs.empty()) job.processors = parse_jobs(jobs);
@@ -201,7 +233,12 @@ struct Sweep {
     if (no_wait) return summary;
     merge_tasks();
     // The logs of tasks that did not get through are worth reading.
-    if (database.open_points(retry).empty()) std::filesystem::remove_all(folder);
+    if (database.open_points(retry).empty()) {
+      remove_tasks(folder);
+    } else {
+      summary.left = database.count(PointStatus::pending) > 0;
+      if (summary.left) fmt::print(stderr, "tasks left points undone: see {}/task-*.log\n", folder);
+    }
     return summary;
   }
 
@@ -244,6 +281,7 @@ struct Sweep {
     PointBuilder builder(sweep, {chip_dirs(), model_dirs()});
     const SweepPlan plan = make_plan(sweep, builder, version);
 
+    check_values(plan);
     const auto began = std::chrono::steady_clock::now();
     const DatabaseLock lock(out);
     stop_on_signals();
@@ -261,7 +299,8 @@ struct Sweep {
     const auto result = summary_json(database, summary, wall_s);
     if (json_output) json_output->commit(result.dump(2) + "\n");
     if (!json_output || !json_output->is_stdout()) print(summary_text(result));
-    return summary.stopped ? exit_interrupted : exit_done;
+    if (summary.stopped) return exit_interrupted;
+    return summary.left ? exit_simulation_failed : exit_done;
   }
 };
 

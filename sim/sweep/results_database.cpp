@@ -244,6 +244,13 @@ void ResultsDatabase::check_same(const SweepFile& sweep, const SweepPlan& plan) 
                    "give another --out, or the sweep file that it was made from");
 }
 
+std::vector<std::int64_t> ResultsDatabase::ids() {
+  std::vector<std::int64_t> ids;
+  SqliteFile::Statement select(file_, "SELECT id FROM points ORDER BY id");
+  while (select.next()) ids.push_back(select.integer(0));
+  return ids;
+}
+
 std::vector<std::int64_t> ResultsDatabase::open_points(bool failed) {
   std::string sql = "SELECT id FROM points WHERE status = 'pending'";
   if (failed) sql += " OR status IN ('crashed', 'timeout', 'out-of-memory')";
@@ -384,7 +391,10 @@ std::map<std::string, PointOutcome> ResultsDatabase::done_points(const std::stri
   return done;
 }
 
-DatabaseLock::DatabaseLock(const std::string& database) : path_(database + ".lock") {
+DatabaseLock::DatabaseLock(const std::string& database) {
+  std::error_code unknown;
+  const fs::path canonical = fs::weakly_canonical(database, unknown);
+  path_ = (unknown ? database : canonical.string()) + ".lock";
   for (;;) {
     file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (file_ < 0)

@@ -37,6 +37,8 @@ class ResultsDatabase {
   /// Ids of the points that are pending; with `failed`, also of those that ended without metrics
   /// for a reason that another run may not meet (crashed, timeout, out-of-memory).
   std::vector<std::int64_t> open_points(bool failed);
+  /// Ids of the points the database was made for, ascending: all of the sweep, or a part.
+  std::vector<std::int64_t> ids();
   void store(const std::vector<PointOutcome>& outcomes);
   /// Takes over what another database of the same sweep has of points that are pending here, or
   /// that are done there and crashed or exceeded a limit here. Returns how many. Throws InputError
@@ -53,8 +55,8 @@ class ResultsDatabase {
   SqliteFile file_;
 };
 
-/// The lock of a database that a sweep writes: `PATH.lock`, held by this process until the end of
-/// this object. A process that dies gives it up.
+/// The lock of a database that a sweep writes: `PATH.lock` beside the file itself, whatever links
+/// lead to it, held by this process until the end of this object. A process that dies gives it up.
 class DatabaseLock {
  public:
   /// Throws InputError if another process has it.

@@ -8,9 +8,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <regex>
+#include <sstream>
 
 #include "sim/base/error.h"
 
@@ -87,12 +90,51 @@ void write_file(const fs::path& path, const std::string& text) {
                      "free some space, or give a database in another folder");
 }
 
+/// Whether a submission or a task writes files of this name.
+bool is_ours(const std::string& name) {
+  if (name == "job" || name == "submitting" || name == "task.sh") return true;
+  static const std::regex numbered(
+      R"((points-\d+\.txt|task-\d+\.log|part-\d+\.db(\.lock|-journal|-wal|-shm)?))");
+  return std::regex_match(name, numbered);
+}
+
+std::vector<fs::path> files_of(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code missing;
+  for (fs::directory_iterator it(folder, missing), end; !missing && it != end;
+       it.increment(missing))
+    files.push_back(it->path());
+  return files;
+}
+
 }  // namespace
+
+void remove_tasks(const std::string& folder) {
+  std::error_code error;
+  for (const fs::path& path : files_of(folder))
+    if (is_ours(path.filename().string())) fs::remove(path, error);
+  fs::remove(folder, error);  // unless something is left in it
+}
+
+void check_slurm(const std::string& folder) {
+  for (const fs::path& path : files_of(folder)) {
+    const std::string name = path.filename().string();
+    if (is_ours(name)) continue;
+    throw InputError({folder, 0}, "", fmt::format("has {}, which no sweep wrote", name),
+                     "move it away, or give another --out");
+  }
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string commands; std::getline(folders, commands, ':');)
+    if (access((fs::path(commands) / "sbatch").c_str(), X_OK) == 0) return;
+  throw InputError("--executor", "sbatch is not there",
+                   "run where Slurm's commands are, or without --executor");
+}
 
 std::string submit(const SlurmJob& job) {
   const fs::path folder(job.folder);
+  remove_tasks(job.folder);
   std::error_code error;
-  fs::remove_all(folder, error);
   fs::create_directories(folder, error);
   const auto count = static_cast<std::int64_t>(job.points.size());
   const std::int64_t chunk =
@@ -122,20 +164,29 @@ std::string submit(const SlurmJob& job) {
                                     fmt::format("--output={}/task-%a.log", job.folder)};
   words.insert(words.end(), job.arguments.begin(), job.arguments.end());
   words.push_back((folder / "task.sh").string());
+  write_file(folder / "submitting", "");
   const CommandResult result = run_command(words);
-  if (result.status != 0)
+  if (result.status != 0) {
+    remove_tasks(job.folder);
     throw InputError("--executor", fmt::format("sbatch refuses the job: {}", result.output),
                      "give what it wants with --sbatch");
+  }
   // "17" or "17;cluster"; warnings come before it.
   const std::string last = result.output.substr(result.output.rfind('\n') + 1);
   const std::string number = last.substr(0, last.find(';'));
   write_file(folder / "job", number + "\n");
+  fs::remove(folder / "submitting", error);
   return number;
 }
 
 std::string submitted_job(const std::string& folder) {
   std::string number;
   std::ifstream(fs::path(folder) / "job") >> number;
+  std::error_code unknown;
+  if (number.empty() && fs::exists(fs::path(folder) / "submitting", unknown))
+    throw InputError(
+        {folder, 0}, "submitting", "a submission was interrupted here",
+        "end its job if there is one (squeue --name=tessera-sweep), and remove the file");
   return number;
 }
 

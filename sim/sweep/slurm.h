@@ -21,8 +21,14 @@ struct SlurmJob {
 /// says.
 std::string submit(const SlurmJob& job);
 
-/// The number of the job last submitted from the folder; "" if there is none.
+/// The number of the job last submitted from the folder; "" if there is none. Throws InputError if
+/// a submission was interrupted, so that nobody knows whether its job runs.
 std::string submitted_job(const std::string& folder);
+/// Removes what submissions and tasks have written to the folder, and the folder if nothing else is
+/// in it.
+void remove_tasks(const std::string& folder);
+/// Throws InputError if Slurm's commands are not there, or the folder has files that no sweep wrote.
+void check_slurm(const std::string& folder);
 /// Whether tasks of the job wait or run. Throws InputError if Slurm does not answer.
 bool is_active(const std::string& job);
 /// Databases that the tasks have written, in order.

@@ -28,6 +28,7 @@ struct SweepSummary {
   std::size_t ran = 0;     ///< points that ended in this call
   std::size_t cached = 0;  ///< of which had the result of another sweep, or of an identical point
   bool stopped = false;
+  bool left = false;  ///< the tasks of a job have ended, and points are pending still
 };
 
 /// Ids of the points of part `shard` (from 1) of `shards`: every shards-th of them.

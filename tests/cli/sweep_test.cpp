@@ -302,6 +302,57 @@ TEST_CASE("the parts of a sweep are merged to the whole, once") {
   CHECK(run({"sweep", file, "--out", folder / "x.db", "--shard", "13/13"}).status == 2);
 }
 
+TEST_CASE("a part of a sweep is resumed as that part, and never taken for another or the whole") {
+  const ScratchFolder folder;
+  const std::string file = folder.write("s.yaml", small);
+  const std::string part = folder / "part.db";
+  CHECK(run({"sweep", file, "--out", part, "--shard", "1/2"}).status == 0);
+  for (const std::vector<std::string>& other : {std::vector<std::string>{"--shard", "2/2"},
+                                                {"--shard", "1/3"},
+                                                {"--points", folder.write("ids", "2\n4\n")},
+                                                {}}) {
+    std::vector<std::string> words = {"sweep", file, "--out", part, "--resume"};
+    words.insert(words.end(), other.begin(), other.end());
+    const Outcome outcome = run(words);
+    CHECK(outcome.status == 2);
+    CHECK(contains(outcome.err, "is a part of the sweep, 6 of its 12 points"));
+  }
+  CHECK(run({"sweep", file, "--out", part, "--resume", "--shard", "1/2"}).status == 0);
+  // The same part by its ids, in whatever order.
+  const std::string ids = folder.write("same", "11\n1\n3\n5\n7\n9\n3\n");
+  CHECK(run({"sweep", file, "--out", part, "--resume", "--points", ids}).status == 0);
+  CHECK(run({"sweep", file, "--out", folder / "whole.db"}).status == 0);
+  CHECK(
+      contains(run({"sweep", file, "--out", folder / "whole.db", "--resume", "--shard", "1/2"}).err,
+               "holds the whole sweep"));
+}
+
+TEST_CASE("a wrong flag leaves no database behind") {
+  const ScratchFolder folder;
+  const std::string file = folder.write("s.yaml", small);
+  const std::string out = folder / "r.db";
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"--jobs", "0"},
+                                                {"--merge", folder / "none.db"},
+                                                {"--shard", "9"}}) {
+    std::vector<std::string> words = {"sweep", file, "--out", out};
+    words.insert(words.end(), wrong.begin(), wrong.end());
+    CHECK(run(words).status == 2);
+    CHECK_FALSE(std::filesystem::exists(out));
+  }
+}
+
+TEST_CASE("a folder of files that no sweep wrote is not taken for a job's") {
+  const ScratchFolder folder;
+  const std::string file = folder.write("s.yaml", small);
+  std::filesystem::create_directory(folder / "r.db.tasks");
+  const std::string kept = folder.write("r.db.tasks/thesis.txt", "precious");
+  const Outcome outcome = run({"sweep", file, "--out", folder / "r.db", "--executor", "slurm"});
+  CHECK(outcome.status == 2);
+  CHECK(contains(outcome.err, "has thesis.txt, which no sweep wrote"));
+  CHECK(std::filesystem::exists(kept));
+  CHECK_FALSE(std::filesystem::exists(folder / "r.db"));
+}
+
 TEST_CASE("equal points run once, within a sweep and with the cache of another") {
   const ScratchFolder folder;
   const std::string file = folder.write("s.yaml", R"(chip: toy

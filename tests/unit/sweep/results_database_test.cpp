@@ -237,5 +237,19 @@ TEST_CASE("the report and its exports say the same, and a missing number is miss
   CHECK(count == 3);
 }
 
+TEST_CASE("a database is locked beside the file itself, whatever link leads to it") {
+  const ScratchFolder scratch;
+  const std::string path = scratch.path() + "/r.db", link = scratch.path() + "/link.db";
+  const Example example;
+  ResultsDatabase::create(path, example.sweep, example.plan);
+  std::filesystem::create_symlink(path, link);
+  {
+    const DatabaseLock lock(link);
+    CHECK(std::filesystem::exists(path + ".lock"));
+    CHECK_FALSE(std::filesystem::exists(link + ".lock"));
+  }
+  CHECK_FALSE(std::filesystem::exists(path + ".lock"));
+}
+
 }  // namespace
 }  // namespace tessera
