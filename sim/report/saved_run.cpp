@@ -8,9 +8,10 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
+#include <utility>
 
 #include "sim/base/error.h"
-#include "sim/report/csv.h"
 #include "sim/report/json.h"
 #include "sim/report/quantity_text.h"
 
@@ -38,43 +39,119 @@ constexpr const char* number_keys[] = {"cycles",
                                        "roofline_fraction",
                                        "tensor_core_utilization"};
 
-Stalls stalls_of(const Json& json) {
-  Stalls stalls{};
-  for (std::size_t i = 0; i < cause_count; ++i)
-    stalls[i] = json.value(std::string(name(static_cast<Cause>(i))), 0.0);
-  return stalls;
-}
+/// The report while it is read; its errors name the file and the place by keys: "layers[2].cycles".
+class Reader {
+ public:
+  explicit Reader(std::string file) : file_(std::move(file)) {}
 
-SavedOperation operation_of(const Json& layer) {
-  SavedOperation op;
-  op.name = layer.at("name").get<std::string>();
-  op.kind = layer.at("op").get<std::string>();
-  op.precision = layer.at("precision").get<std::string>();
-  op.bound = layer.at("bound").get<std::string>();
-  op.repeat = layer.at("repeat").get<std::int64_t>();
-  op.cycles = layer.at("cycles").get<std::int64_t>();
-  op.time_us = layer.at("time_us").get<double>();
-  op.time_share = layer.at("time_fraction").get<double>();
-  op.tflops = layer.at("tflops").get<double>();
-  op.hbm_gbps = layer.at("hbm_gbps").get<double>();
-  op.roofline_fraction = layer.at("roofline_fraction").get<double>();
-  op.stalls = stalls_of(layer.at("stalls"));
-  return op;
-}
+  SavedRun run_of(Json json) const {
+    SavedRun run;
+    run.chip = text(json, "", "chip");
+    run.workload = text(json, "", "workload");
+    run.digest = text(json, "", "digest");
+    run.bound = text(json, "", "bound");
+    run.stalls = stalls(json, "", false);
+    for (const char* key : number_keys) number(json, "", key);
+    for (const char* key : {"cycles", "flops", "hbm_read_bytes", "hbm_write_bytes"})
+      count(json, "", key);
+    const Json& layers = at(json, "", "layers");
+    if (!layers.is_array()) fail("layers", "is no list", "a list of the operations");
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      const std::string where = fmt::format("layers[{}]", i);
+      if (!layers[i].is_object()) fail(where, "is no object", "an operation with its numbers");
+      run.operations.push_back(operation(layers[i], where + "."));
+    }
+    run.json = std::move(json);
+    return run;
+  }
 
-SavedRun run_of(Json json) {
-  SavedRun run;
-  run.chip = json.at("chip").get<std::string>();
-  run.workload = json.at("workload").get<std::string>();
-  run.digest = json.at("digest").get<std::string>();
-  run.bound = json.at("bound").get<std::string>();
-  run.stalls = stalls_of(json.at("stalls"));
-  for (const char* key : number_keys) json.at(key).get<double>();
-  report_csv(json);  // its keys are there, too
-  for (const Json& layer : json.at("layers")) run.operations.push_back(operation_of(layer));
-  run.json = std::move(json);
-  return run;
-}
+  [[noreturn]] void fail(const std::string& key, const std::string& wrong,
+                         const std::string& right) const {
+    throw InputError({file_, 0}, key, wrong, right);
+  }
+
+ private:
+  // Of `json`, which stands at `where`: "" or a path that ends in a dot.
+
+  const Json& at(const Json& json, const std::string& where, const std::string& key) const {
+    const auto found = json.find(key);
+    if (found == json.end()) fail(where + key, "is missing", "write the report again with --json");
+    return *found;
+  }
+
+  const Json& object(const Json& json, const std::string& where, const std::string& key) const {
+    const Json& value = at(json, where, key);
+    if (!value.is_object()) fail(where + key, "is no object", "keys with values in {}");
+    return value;
+  }
+
+  std::string text(const Json& json, const std::string& where, const std::string& key) const {
+    const Json& value = at(json, where, key);
+    if (!value.is_string()) fail(where + key, "is no text", "text in quotes");
+    return value.get<std::string>();
+  }
+
+  double number(const Json& json, const std::string& where, const std::string& key) const {
+    const Json& value = at(json, where, key);
+    if (!value.is_number()) fail(where + key, "is no number", "a number from 0");
+    const double result = value.get<double>();
+    if (result < 0) fail(where + key, fmt::format("{} is negative", result), "a number from 0");
+    return result;
+  }
+
+  std::int64_t count(const Json& json, const std::string& where, const std::string& key) const {
+    number(json, where, key);
+    const Json& value = json[key];
+    if (!value.is_number_integer() || value.get<std::uint64_t>() > largest_count)
+      fail(where + key, "is no whole number", "from 0 to 2^63 - 1");
+    return value.get<std::int64_t>();
+  }
+
+  /// By cause. Only an operation must have them all: its row of the CSV does.
+  Stalls stalls(const Json& json, const std::string& where, bool all) const {
+    const Json& by_cause = object(json, where, "stalls");
+    Stalls stalls{};
+    for (std::size_t i = 0; i < cause_count; ++i) {
+      const std::string cause(name(static_cast<Cause>(i)));
+      if (all || by_cause.contains(cause)) stalls[i] = number(by_cause, where + "stalls.", cause);
+    }
+    return stalls;
+  }
+
+  void check_error(const Json& layer, const std::string& where) const {
+    const Json& error = object(layer, where, "error");
+    if (error.empty()) return;  // not studied
+    for (const char* part : {"quantisation", "accumulation", "total", "propagated"})
+      number(object(error, where + "error.", part), fmt::format("{}error.{}.", where, part),
+             "rel_rmse");
+    count(error, where + "error.", "sampled");
+  }
+
+  SavedOperation operation(const Json& layer, const std::string& where) const {
+    SavedOperation op;
+    op.name = text(layer, where, "name");
+    op.kind = text(layer, where, "op");
+    op.precision = text(layer, where, "precision");
+    op.bound = text(layer, where, "bound");
+    op.repeat = count(layer, where, "repeat");
+    op.cycles = count(layer, where, "cycles");
+    op.time_us = number(layer, where, "time_us");
+    op.time_share = number(layer, where, "time_fraction");
+    op.tflops = number(layer, where, "tflops");
+    op.hbm_gbps = number(layer, where, "hbm_gbps");
+    op.roofline_fraction = number(layer, where, "roofline_fraction");
+    op.stalls = stalls(layer, where, true);
+    // What only the CSV and the page show.
+    for (const char* key : {"flops", "hbm_read_bytes", "hbm_write_bytes"}) count(layer, where, key);
+    for (const char* key : {"l2_hit_rate", "roofline_us", "energy_j"}) number(layer, where, key);
+    check_error(layer, where);
+    return op;
+  }
+
+  static constexpr std::uint64_t largest_count = std::numeric_limits<std::int64_t>::max();
+
+  std::string file_;
+};
 
 /// The causes that took most but for the tensor core's own work: "hbm 31%, l2 4%".
 std::string top_causes(const Stalls& stalls, std::size_t most) {
@@ -118,10 +195,11 @@ SavedRun read_saved_run(const std::string& path) {
     throw InputError({path, 0}, "schema", fmt::format("it is '{}'", schema),
                      fmt::format("give a report of a run: {}", run_schema));
   }
+  const Reader reader(path);
   try {
-    return run_of(json);
-  } catch (const Json::exception& wrong) {
-    throw InputError({path, 0}, "", wrong.what(), "write the report again with --json");
+    return reader.run_of(json);
+  } catch (const Json::exception&) {
+    reader.fail("", "it is no report that tessera wrote", "write the report again with --json");
   }
 }
 

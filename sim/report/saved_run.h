@@ -31,7 +31,7 @@ struct SavedRun {
 };
 
 /// Reads a report of this schema. Throws InputError: no such file, no JSON, another schema, a key
-/// that is missing or of another kind.
+/// that is missing, of another kind or negative.
 SavedRun read_saved_run(const std::string& path);
 
 /// For people: what the run says. Lines are at most `width` characters, names aside.

@@ -106,6 +106,33 @@ TEST_CASE("what is no report of a run is refused with the reason") {
   CHECK_THROWS_AS(read_saved_run("/"), InputError);
 }
 
+TEST_CASE("a wrong key of a saved run is named, with what would be right") {
+  const auto refused = [](const char* pointer, const Json& value) {
+    Json json = to_json(example_run());
+    json[Json::json_pointer(pointer)] = value;
+    const std::string message = refusal(json.dump());
+    CHECK(message.find("json.exception") == std::string::npos);
+    return message.empty() ? message : message.substr(message.find(": ") + 2);
+  };
+  CHECK(refusal("{\"schema\":\"tessera-run/1\"}").find(": chip: is missing; write") !=
+        std::string::npos);
+  CHECK(refused("/chip", 7) == "chip: is no text; text in quotes");
+  CHECK(refused("/cycles", -1) == "cycles: -1 is negative; a number from 0");
+  CHECK(refused("/cycles", 0).empty());
+  CHECK(refused("/cycles", 1.5) == "cycles: is no whole number; from 0 to 2^63 - 1");
+  CHECK(refused("/cycles", std::uint64_t{1} << 63) ==
+        "cycles: is no whole number; from 0 to 2^63 - 1");
+  CHECK(refused("/time_us", -0.5) == "time_us: -0.5 is negative; a number from 0");
+  CHECK(refused("/stalls", 3) == "stalls: is no object; keys with values in {}");
+  CHECK(refused("/layers", Json::object()) == "layers: is no list; a list of the operations");
+  CHECK(refused("/layers/1", 3) == "layers[1]: is no object; an operation with its numbers");
+  CHECK(refused("/layers/1/repeat", -2) == "layers[1].repeat: -2 is negative; a number from 0");
+  CHECK(refused("/layers/0/stalls/hbm", nullptr) ==
+        "layers[0].stalls.hbm: is no number; a number from 0");
+  CHECK(refused("/layers/0/error", {{"total", 1}}) ==
+        "layers[0].error.quantisation: is missing; write the report again with --json");
+}
+
 TEST_CASE("a comparison says by how much each operation's time changed, and for which cause") {
   RunResult before = example_run();
   before.ops[1].name = "layer.norm";
