@@ -45,7 +45,7 @@ class Reader {
     check_object(json_, "", {"schema", "traces"}, {});
     if (json_["schema"] != schema)
       fail("schema", fmt::format("is not {}", schema),
-           "write the file anew with `tessera regress DIR --update`");
+           "mend it, or delete it and write it anew with `tessera regress DIR --update`");
     Baseline result;
     check_object(json_["traces"], "traces");
     for (const auto& [trace, chips] : json_["traces"].items()) {
@@ -83,10 +83,12 @@ class Reader {
     } catch (const Json::parse_error& error) {
       const auto end =
           text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
-      throw InputError({file_, 1 + static_cast<int>(std::count(text.begin(), end, '\n'))}, "",
-                       "not JSON", "write the file anew with `tessera regress DIR --update`");
-    } catch (const Json::exception& error) {
-      fail("", fmt::format("not JSON ({})", error.what()), "");
+      throw InputError(
+          {file_, 1 + static_cast<int>(std::count(text.begin(), end, '\n'))}, "", "not JSON",
+          "mend it, or delete it and write it anew with `tessera regress DIR --update`");
+    } catch (const Json::exception&) {
+      fail("", "holds a number that no machine can hold",
+           "mend it, or delete it and write it anew with `tessera regress DIR --update`");
     }
   }
 

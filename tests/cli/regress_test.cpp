@@ -151,6 +151,17 @@ TEST_CASE("a wrong folder, baseline or flag of regress is wrong input") {
   refused(folder.regress({"--junit", folder / "none/x.xml"}), "--junit: cannot write");
   refused(folder.regress({"--junit", "-", "--json", "-"}), "two outputs go to '-'");
   refused(folder.regress({"--jobs", "0"}), "--jobs");
+  // The advice can be followed: --update reads what it replaces.
+  const std::string sound = folder.read("baseline.json");
+  for (const char* wrong :
+       {"{", "{\"schema\": \"other\", \"traces\": {}}", "{\"schema\": 1e999}"}) {
+    folder.write("baseline.json", wrong);
+    refused(folder.regress({"--update"}), "mend it, or delete it and write it anew with");
+    CHECK(folder.read("baseline.json") == wrong);
+  }
+  std::filesystem::remove(folder.path() / "baseline.json");
+  CHECK(folder.regress({"--update"}).status == 0);
+  CHECK(folder.read("baseline.json") == sound);
   folder.edit("\"cycles\"", "\"cykles\"");
   refused(folder.regress(), "baseline.json: a.trace: toy: cycles is missing");
 }
