@@ -109,7 +109,9 @@ struct Calibrate {
     std::optional<OutputFile> json_output;
     std::vector<const OutputFile*> outputs = {&chip_file};
     if (!json.empty()) outputs.push_back(&json_output.emplace("--json", json));
-    refuse_same_target(outputs);
+    std::vector<InputFile> inputs = chip.inputs();
+    for (const std::string& file : measured) inputs.push_back({"--measured", file});
+    refuse_same_target(outputs, inputs);
     const ChipConfig config = chip.load();
     std::vector<MeasuredTable> tables;
     for (const std::string& file : measured) tables.push_back(read_measured(file));

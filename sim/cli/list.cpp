@@ -230,7 +230,10 @@ int run_list(const List& list) {
     return exit_done;
   }
   std::vector<OutputFile> output;
-  if (!list.json.empty()) output.emplace_back("--json", list.json);
+  if (!list.json.empty()) {
+    output.emplace_back("--json", list.json);
+    refuse_same_target({&output[0]}, list.chip.inputs());
+  }
 
   Json json{{"schema", "tessera-list/1"}};
   std::string text;

@@ -37,6 +37,8 @@ Verb add_lower(CLI::App& program) {
             if (lowering->file.empty())
               throw InputError("-o", "missing", "give a file, or - for standard output");
             OutputFile output("-o", lowering->file);
+            refuse_same_target({&output}, lowering->chip.inputs());
+            refuse_same_target({&output}, lowering->workload.inputs());
             const ChipConfig chip = lowering->chip.load();
             const LayerGraph graph = lowering->workload.build();
             lowering->workload.memory_note(graph, chip);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -148,12 +149,48 @@ void OutputFile::fail(const std::string& why) const {
                    "give a file in a folder that can be written, or - for stdout");
 }
 
-void refuse_same_target(const std::vector<const OutputFile*>& outputs) {
+bool same_file(const std::string& a, const std::string& b) {
+  if (a.empty() || b.empty()) return false;
+  std::error_code error;
+  if (fs::exists(a, error) && fs::exists(b, error)) {
+    if (!fs::is_regular_file(a, error) || !fs::is_regular_file(b, error)) return false;
+    return fs::equivalent(a, b, error);  // device and inode
+  }
+  const fs::path first = fs::weakly_canonical(fs::absolute(a, error), error);
+  return !error && first == fs::weakly_canonical(fs::absolute(b, error), error) && !error;
+}
+
+std::vector<InputFile> inputs_in(const std::string& name, const std::string& folder,
+                                 const std::function<bool(const std::string&)>& wanted) {
+  std::vector<InputFile> inputs;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (wanted(it->path().string())) inputs.push_back({name, it->path().string()});
+  }
+  std::sort(inputs.begin(), inputs.end(),
+            [](const InputFile& a, const InputFile& b) { return a.path < b.path; });
+  return inputs;
+}
+
+void refuse_input_as_output(const std::string& flag, const std::string& path,
+                            const std::vector<InputFile>& inputs) {
+  for (const InputFile& input : inputs) {
+    if (path == "-" || input.path == "-" || !same_file(path, input.path)) continue;
+    throw InputError(flag, fmt::format("'{}' is also the input {}", path, input.name),
+                     "choose another file");
+  }
+}
+
+void refuse_same_target(const std::vector<const OutputFile*>& outputs,
+                        const std::vector<InputFile>& inputs) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const OutputFile& output = *outputs[i];
+    refuse_input_as_output(output.flag(), output.path(), inputs);
     for (std::size_t j = 0; j < i; ++j) {
-      const fs::path a = fs::path(outputs[i]->path()).lexically_normal();
-      if (a != fs::path(outputs[j]->path()).lexically_normal()) continue;
-      throw InputError("", fmt::format("two outputs go to '{}'", outputs[i]->path()),
+      const OutputFile& other = *outputs[j];
+      if (output.is_stdout() != other.is_stdout()) continue;
+      if (!output.is_stdout() && !same_file(output.path(), other.path())) continue;
+      throw InputError("", fmt::format("two outputs go to '{}'", output.path()),
                        "give each a file of its own");
     }
   }

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ class OutputFile {
   OutputFile& operator=(OutputFile&&) = delete;
 
   bool is_stdout() const { return path_ == "-"; }
+  const std::string& flag() const { return flag_; }
   const std::string& path() const { return path_; }
 
   /// Writes all of `content` and gives the file its name. Throws InputError when the disk is full.
@@ -38,8 +40,29 @@ class OutputFile {
   pid_t owner_ = 0;  ///< a forked child must not remove its parent's file
 };
 
-/// Throws InputError if two of the outputs are the same file, or both standard output.
-void refuse_same_target(const std::vector<const OutputFile*>& outputs);
+/// A file that a verb reads; `name` is the flag or the argument that names it: "--chip", "FILE".
+struct InputFile {
+  std::string name, path;
+};
+
+/// Whether writing one would change the other, by whatever paths and links: the same device and
+/// inode, or the same path where one does not exist yet. Devices, pipes and "" never are.
+bool same_file(const std::string& a, const std::string& b);
+
+/// The files in `folder` (not below it) that `wanted` picks by their paths, sorted; none where the
+/// folder cannot be read.
+std::vector<InputFile> inputs_in(const std::string& name, const std::string& folder,
+                                 const std::function<bool(const std::string&)>& wanted);
+
+/// Throws InputError if the output `path` of `flag` is one of the inputs, by whatever path or link.
+/// Standard output, devices and pipes are never the same as an input.
+void refuse_input_as_output(const std::string& flag, const std::string& path,
+                            const std::vector<InputFile>& inputs);
+
+/// The same for each of the outputs; also throws InputError if two of them are one file, or both
+/// standard output. Every verb calls it before it reads what takes long.
+void refuse_same_target(const std::vector<const OutputFile*>& outputs,
+                        const std::vector<InputFile>& inputs);
 
 /// Ends the process on SIGINT, SIGTERM and SIGHUP with 128 + the signal's number (130 for SIGINT),
 /// unfinished outputs removed.

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sim/cli/verb.h"
 #include "sim/cli/workload_flags.h"
@@ -29,6 +30,8 @@ class OperandUnitFlags {
   /// The tensor core that multiplies `format`, by default that of the chip, without one the H100's.
   /// None for fp32, as above. Throws InputError.
   std::optional<Unit> unit(Format format) const;
+  /// The chip's files.
+  std::vector<InputFile> inputs() const { return chip_.inputs(); }
 
  private:
   std::string unit_;

@@ -102,7 +102,8 @@ int run_accumulation(const Flags& flags) {
   how.unit = &*unit;
   how.a_scaling = how.b_scaling = bits(how.a_format) > 8 ? Scaling::none : Scaling::tensor;
   std::optional<OutputFile> json_file;
-  if (!flags.json.empty()) json_file.emplace("--json", flags.json);
+  if (!flags.json.empty())
+    refuse_same_target({&json_file.emplace("--json", flags.json)}, flags.unit.inputs());
 
   std::vector<Row> rows;
   {

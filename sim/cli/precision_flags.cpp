@@ -23,6 +23,11 @@ void PrecisionFlags::add_to(CLI::App& app) {
             "--precision fp8-block");
 }
 
+std::vector<InputFile> PrecisionFlags::inputs() const {
+  if (tensors_.empty()) return {};
+  return inputs_in("--tensors", tensors_, is_tensor_file);
+}
+
 EvaluationOptions PrecisionFlags::options(std::optional<TensorSource>& source) const {
   EvaluationOptions options;
   if (!seed_.empty())

@@ -3,7 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "sim/cli/output_file.h"
 #include "sim/config/chip_config.h"
 #include "sim/frontend/layer_graph.h"
 #include "sim/precision/evaluation.h"
@@ -18,6 +20,8 @@ class PrecisionFlags {
   void add_to(CLI::App& app);
   /// How numbers are to be studied. `source` must outlive the result. Throws InputError.
   EvaluationOptions options(std::optional<TensorSource>& source) const;
+  /// The files of --tensors.
+  std::vector<InputFile> inputs() const;
   bool is_off() const { return off_; }
   /// The errors, or nullopt with --no-precision. A chip whose arithmetic is not known gives a
   /// `note` instead, unless a flag asked for the study. Throws InputError.

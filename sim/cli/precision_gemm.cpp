@@ -153,7 +153,8 @@ int run_gemm(const Flags& flags) {
   const Distribution dist_a = parse_distribution(flags.dist);
   const Distribution dist_b = flags.dist_b.empty() ? dist_a : parse_distribution(flags.dist_b);
   std::optional<OutputFile> json_file;
-  if (!flags.json.empty()) json_file.emplace("--json", flags.json);
+  if (!flags.json.empty())
+    refuse_same_target({&json_file.emplace("--json", flags.json)}, flags.unit.inputs());
 
   std::optional<GemmStudy> study;
   {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -147,6 +148,15 @@ std::string layer_table(const RecipeResult& result) {
   return text;
 }
 
+/// Whether a file of a sentence encoder's folder is part of it: its description, vocabulary and
+/// shards of weights.
+bool is_encoder_file(const std::string& path) {
+  const std::filesystem::path file(path);
+  const std::string name = file.filename().string();
+  return name == "model.json" || name == "vocab.json" || file.extension() == ".bin" ||
+         name.find("-shard") != std::string::npos;
+}
+
 int run_model(const ModelArguments& arguments) {
   ModelStudyOptions options;
   if (!arguments.batch.empty()) options.batch = parse_count("--batch", arguments.batch, 1, 4096);
@@ -160,7 +170,12 @@ int run_model(const ModelArguments& arguments) {
                     arguments.recipes.empty() ? std::vector<std::string>{"all"} : arguments.recipes,
                     arguments.attention == "bf16");
   std::optional<OutputFile> json;
-  if (!arguments.json.empty()) json.emplace("--json", arguments.json);
+  if (!arguments.json.empty()) {
+    json.emplace("--json", arguments.json);
+    std::vector<InputFile> inputs = inputs_in("--model", arguments.model, is_encoder_file);
+    inputs.push_back({"--sentences", arguments.sentences});
+    refuse_same_target({&*json}, inputs);
+  }
   const std::vector<Sentence> sentences =
       parse_sentences(read_file(arguments.sentences, max_sentence_bytes), arguments.sentences);
   const SentenceEncoder encoder = load_sentence_encoder(arguments.model);

@@ -49,7 +49,13 @@ struct Regress {
     if (update)
       outputs.push_back(&baseline_output.emplace(
           "--update", (std::filesystem::path(folder) / baseline_name).string()));
-    refuse_same_target(outputs);
+    std::vector<InputFile> inputs;
+    for (const std::string& file : files_of(suite, options.chip_dirs))
+      inputs.push_back({"in DIR", file});
+    // With --update the baseline is an output.
+    if (!update)
+      inputs.push_back({"in DIR", (std::filesystem::path(folder) / baseline_name).string()});
+    refuse_same_target(outputs, inputs);
 
     std::vector<CaseResult> results;
     {

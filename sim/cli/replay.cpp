@@ -75,7 +75,9 @@ Verb add_replay(CLI::App& program) {
   return {app, [replay] {
             if (replay->file.empty())
               throw InputError("FILE", "missing", "give a trace that `tessera lower` wrote");
-            replay->simulation.open();
+            std::vector<InputFile> inputs = replay->chip.inputs();
+            inputs.push_back({"FILE", replay->file});
+            replay->simulation.open(inputs);
             const ChipConfig chip = replay->chip.load();
             const Trace trace = read_trace(replay->file);
             refuse_unsound(trace, chip, replay->file);

@@ -55,7 +55,7 @@ struct Report {
     if (!csv.empty()) outputs.push_back(&csv_output.emplace("--csv", csv));
     if (!jsonl.empty()) outputs.push_back(&jsonl_output.emplace("--jsonl", jsonl));
     if (!html.empty()) outputs.push_back(&html_output.emplace("--html", html));
-    refuse_same_target(outputs);
+    refuse_same_target(outputs, {{"FILE", file}, {"OTHER", other}});
     bool stdout_taken = false;
     const auto write = [&](std::optional<OutputFile>& output, const auto& content) {
       if (!output) return;

@@ -66,26 +66,30 @@ Verb add_run(CLI::App& program) {
   run->budget.add_to(*app);
   run->precision.add_to(*app);
   run->simulation.add_to(*app);
-  return {app, [run] {
-            run->simulation.open();
-            const ChipConfig chip = run->chip.load();
-            const AutoPrecision workload = run->build(chip);
-            const LayerGraph& graph = workload.graph;
-            std::vector<std::string> notes = graph.notes;
-            const std::string memory = run->workload.memory_note(graph, chip);
-            if (!memory.empty()) notes.push_back(memory);
-            std::optional<Evaluation> evaluation;
-            std::string study_note;
-            run->simulation.simulate_and_report(
-                lower_for(graph, chip), chip, notes,
-                [&] { evaluation = run->precision.evaluate(graph, chip, study_note); },
-                [&](RunResult& result) {
-                  if (evaluation) attach(graph, *evaluation, result);
-                  if (!study_note.empty()) result.notes.push_back(study_note);
-                  result.policy = workload.policy;
-                });
-            return exit_done;
-          }};
+  return {
+      app, [run] {
+        std::vector<InputFile> inputs = run->chip.inputs();
+        for (const std::vector<InputFile>& more : {run->workload.inputs(), run->precision.inputs()})
+          inputs.insert(inputs.end(), more.begin(), more.end());
+        run->simulation.open(inputs);
+        const ChipConfig chip = run->chip.load();
+        const AutoPrecision workload = run->build(chip);
+        const LayerGraph& graph = workload.graph;
+        std::vector<std::string> notes = graph.notes;
+        const std::string memory = run->workload.memory_note(graph, chip);
+        if (!memory.empty()) notes.push_back(memory);
+        std::optional<Evaluation> evaluation;
+        std::string study_note;
+        run->simulation.simulate_and_report(
+            lower_for(graph, chip), chip, notes,
+            [&] { evaluation = run->precision.evaluate(graph, chip, study_note); },
+            [&](RunResult& result) {
+              if (evaluation) attach(graph, *evaluation, result);
+              if (!study_note.empty()) result.notes.push_back(study_note);
+              result.policy = workload.policy;
+            });
+        return exit_done;
+      }};
 }
 
 }  // namespace tessera::cli

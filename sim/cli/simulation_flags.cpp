@@ -63,7 +63,7 @@ TimelineRequest SimulationFlags::timeline_request() {
   return request;
 }
 
-void SimulationFlags::open() {
+void SimulationFlags::open(const std::vector<InputFile>& inputs) {
   options_.reuse = !no_reuse_;
   if (!memory_.empty()) options_.memory = parse_memory_model(memory_);
   options_.jobs = parse_jobs(jobs_);
@@ -83,7 +83,7 @@ void SimulationFlags::open() {
     timeline.take = [this](std::string text) { timeline_text_ = std::move(text); };
     options_.timeline = std::move(timeline);
   }
-  refuse_same_target(outputs);
+  refuse_same_target(outputs, inputs);
 }
 
 void SimulationFlags::simulate_and_report(const Trace& trace, const ChipConfig& chip,

@@ -20,9 +20,9 @@ class SimulationFlags {
  public:
   void add_to(CLI::App& app);
 
-  /// Checks the flags and that every output can be written, before any long work. Throws
-  /// InputError.
-  void open();
+  /// Checks the flags and that every output can be written and is none of `inputs`, before any long
+  /// work. Throws InputError.
+  void open(const std::vector<InputFile>& inputs);
   /// After open().
   int jobs() const { return options_.jobs; }
   /// Simulates and writes the report: the files asked for, then the table on standard output unless

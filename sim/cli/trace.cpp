@@ -69,7 +69,11 @@ void write_result(std::optional<OutputFile>& output, const Json& json, const std
 
 std::optional<OutputFile> open_json(const TraceArguments& arguments) {
   std::optional<OutputFile> output;
-  if (!arguments.json.empty()) output.emplace("--json", arguments.json);
+  if (arguments.json.empty()) return output;
+  std::vector<InputFile> inputs = arguments.chip.inputs();
+  inputs.push_back({"FILE", arguments.file});
+  inputs.push_back({"OTHER", arguments.second});
+  refuse_same_target({&output.emplace("--json", arguments.json)}, inputs);
   return output;
 }
 
@@ -216,6 +220,7 @@ int run_diff(const TraceArguments& arguments) {
 
 int run_dump(const TraceArguments& arguments) {
   OutputFile output("OUT", arguments.second.empty() ? "-" : arguments.second);
+  refuse_same_target({&output}, {{"FILE", arguments.file}});
   output.commit(to_text(read_file(arguments.file)));
   return exit_done;
 }
@@ -223,6 +228,7 @@ int run_dump(const TraceArguments& arguments) {
 int run_pack(const TraceArguments& arguments) {
   given("FILE", arguments.file, "give a trace that `tessera lower` wrote");
   OutputFile output("OUT", given("OUT", arguments.second, "say where the packed trace goes"));
+  refuse_same_target({&output}, {{"FILE", arguments.file}});
   output.commit(to_binary(read_file(arguments.file)));
   return exit_done;
 }

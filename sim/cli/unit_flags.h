@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 #include "sim/cli/workload_flags.h"
 #include "sim/datapath/unit.h"
@@ -15,6 +16,8 @@ class UnitFlags {
   /// Throw InputError.
   Unit unit() const;
   Accumulator accumulator() const;
+  /// The chip's files.
+  std::vector<InputFile> inputs() const { return chip_.inputs(); }
 
  private:
   std::string unit_, out_ = "f32";

@@ -43,7 +43,9 @@ struct Validate {
     if (!per_row.empty()) outputs.push_back(&per_row_output.emplace("--per-row", per_row));
     if (!json.empty()) outputs.push_back(&json_output.emplace("--json", json));
     if (!svg.empty()) outputs.push_back(&svg_output.emplace("--svg", svg));
-    refuse_same_target(outputs);
+    std::vector<InputFile> inputs = chip.inputs();
+    inputs.push_back({"--measured", measured});
+    refuse_same_target(outputs, inputs);
     const ChipConfig config = chip.load();
     const MeasuredTable table = read_measured(measured);
 

@@ -63,6 +63,7 @@ int run_vectors(const Vectors& vectors) {
     throw InputError("--count", fmt::format("{} rows have {} operands", options.count, words),
                      "ask for at most 100000000 operands, with other seeds for more");
   OutputFile output("-o", vectors.output);
+  refuse_same_target({&output}, vectors.unit.inputs());
   std::ostringstream text;
   write_vectors(text, options, format);
   output.commit(text.str());

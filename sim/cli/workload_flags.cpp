@@ -38,6 +38,13 @@ ChipConfig ChipFlags::load() const {
   return load_chip(chip_, overrides_, chip_dirs());
 }
 
+std::vector<InputFile> ChipFlags::inputs() const {
+  std::vector<InputFile> inputs;
+  if (chip_.empty()) return inputs;
+  for (const std::string& file : chip_files(chip_, chip_dirs())) inputs.push_back({"--chip", file});
+  return inputs;
+}
+
 ChipConfig ChipFlags::load_base() const { return load_chip(chip_, {}, chip_dirs()); }
 
 std::string ChipFlags::base_for(const std::string& folder) const {
@@ -99,6 +106,11 @@ void WorkloadFlags::check_one_workload() const {
     return;
   }
   if (!op_.empty()) throw InputError("--op", "given with --model", "give one of the two");
+}
+
+std::vector<InputFile> WorkloadFlags::inputs() const {
+  if (model_.empty()) return {};
+  return {{"--model", model_file(model_, model_dirs())}};
 }
 
 LayerGraph WorkloadFlags::build() const {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/cli/output_file.h"
 #include "sim/config/chip_config.h"
 #include "sim/frontend/layer_graph.h"
 #include "sim/frontend/precision_choice.h"
@@ -18,6 +19,8 @@ class ChipFlags {
   void add_to(CLI::App& app);
   /// Throws InputError.
   ChipConfig load() const;
+  /// The chip's file and its bases.
+  std::vector<InputFile> inputs() const;
   bool is_given() const { return !chip_.empty() || !overrides_.empty(); }
   /// The chip before --set. Throws InputError.
   ChipConfig load_base() const;
@@ -47,6 +50,9 @@ class WorkloadFlags {
   void add_to(CLI::App& app);
   /// The operations asked for. Throws InputError, also for --precision auto.
   LayerGraph build() const;
+
+  /// The model's file.
+  std::vector<InputFile> inputs() const;
 
   /// Whether --precision auto was given.
   bool choose_precision() const { return precision_ == "auto"; }

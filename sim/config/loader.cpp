@@ -614,6 +614,26 @@ std::string table_cell(std::string text) {
 
 }  // namespace
 
+std::vector<std::string> chip_files(const std::string& name_or_path,
+                                    const std::vector<std::string>& search_dirs) {
+  std::vector<std::string> files;
+  std::error_code error;
+  std::string path =
+      is_file_name(name_or_path) ? name_or_path : find_chip(name_or_path, search_dirs);
+  try {
+    while (is_file(path) && files.size() <= kMaxBases) {
+      files.push_back(path);
+      if (!fs::is_regular_file(path, error)) break;
+      const ChipFile file = read_chip_file(path);
+      if (file.base.empty()) break;
+      path = base_path(file, search_dirs);
+    }
+  } catch (const InputError&) {
+    // load_chip() says what is wrong.
+  }
+  return files;
+}
+
 ChipConfig load_chip(const std::string& name_or_path, const std::vector<std::string>& overrides,
                      const std::vector<std::string>& search_dirs) {
   std::string path = name_or_path;

@@ -21,6 +21,12 @@ ChipConfig load_chip(const std::string& name_or_path,
                      const std::vector<std::string>& overrides = {},
                      const std::vector<std::string>& search_dirs = {});
 
+/// The files that load_chip() reads: the chip's and its bases'. Ends before the first that cannot
+/// be found or read, which load_chip() then reports, and after one that is no regular file: a pipe
+/// can be read only once.
+std::vector<std::string> chip_files(const std::string& name_or_path,
+                                    const std::vector<std::string>& search_dirs = {});
+
 /// Throws InputError if a value is out of range or keys contradict each other. For chips that were
 /// not read by load_chip(), which does this itself.
 void check_chip(const ChipConfig& chip);

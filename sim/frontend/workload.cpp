@@ -71,27 +71,32 @@ std::vector<std::string> model_names(const std::vector<std::string>& dirs) {
   return {names.begin(), names.end()};
 }
 
-ModelConfig load_model(const std::string& name_or_path, const std::vector<std::string>& dirs) {
+std::string model_file(const std::string& name_or_path, const std::vector<std::string>& dirs) {
   std::error_code ignored;
   const fs::path path(name_or_path);
-  const bool pathlike = name_or_path.find('/') != std::string::npos || path.has_extension();
   // A name wins over a folder that happens to be called the same.
   if (!name_or_path.empty() && name_or_path.find('/') == std::string::npos) {
     for (const std::string& dir : dirs) {
       for (const char* extension : {".yaml", ".yml"}) {
         const fs::path file = fs::path(dir) / (name_or_path + extension);
-        if (fs::is_regular_file(file, ignored)) return load_file(file);
+        if (fs::is_regular_file(file, ignored)) return file.string();
       }
     }
   }
+  const fs::path file = fs::is_directory(path, ignored) ? path / "config.json" : path;
+  return fs::is_regular_file(file, ignored) ? file.string() : "";
+}
+
+ModelConfig load_model(const std::string& name_or_path, const std::vector<std::string>& dirs) {
+  if (const std::string file = model_file(name_or_path, dirs); !file.empty())
+    return load_file(file);
+  std::error_code ignored;
+  const fs::path path(name_or_path);
+  const bool pathlike = name_or_path.find('/') != std::string::npos || path.has_extension();
   if (fs::is_directory(path, ignored)) {
-    const fs::path config = path / "config.json";
-    if (fs::is_regular_file(config, ignored)) return load_file(config);
     throw InputError("--model", fmt::format("the folder '{}' holds no config.json", name_or_path),
                      "give a Hugging Face model's folder, a file or a model's name");
   }
-  if (fs::is_regular_file(path, ignored)) return load_file(path);
-
   const std::vector<std::string> names = model_names(dirs);
   const std::string close = nearest(name_or_path, names);
   if (!close.empty()) {

@@ -13,12 +13,16 @@ namespace tessera {
 
 namespace fs = std::filesystem;
 
+bool is_tensor_file(const std::string& path) {
+  const std::string ending = fs::path(path).extension().string();
+  return ending == ".safetensors" || ending == ".npy";
+}
+
 TensorSource::TensorSource(const std::string& folder) : folder_(folder) {
   std::error_code error;
   std::vector<std::string> files;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string ending = it->path().extension().string();
-    if (ending == ".safetensors" || ending == ".npy") files.push_back(it->path().string());
+    if (is_tensor_file(it->path().string())) files.push_back(it->path().string());
   }
   if (error)
     throw InputError({folder, 0}, "", fmt::format("cannot be read ({})", error.message()),

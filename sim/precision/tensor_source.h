@@ -8,6 +8,9 @@
 
 namespace tessera {
 
+/// Whether a TensorSource reads this file of its folder: *.safetensors and *.npy.
+bool is_tensor_file(const std::string& path);
+
 /// The tensors of a folder: every *.safetensors and *.npy in it (an .npy file's tensor is called as
 /// the file). Names are unique.
 class TensorSource {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "sim/base/error.h"
@@ -47,6 +48,12 @@ std::string packed(const CaseResult& result) {
 }
 
 /// Runs in a process of its own; the answer is 'D' and the result, or 'F' and what went wrong.
+/// What load_chip() takes for a chip of the baseline.
+std::string chip_of(const Suite& suite, const std::string& chip) {
+  const bool is_path = chip.find('/') != std::string::npos || fs::path(chip).extension() == ".yaml";
+  return is_path ? (fs::path(suite.folder) / chip).string() : chip;
+}
+
 std::string run_case(const Suite& suite, const Case& which, const SuiteOptions& options) {
   try {
     CaseResult result;
@@ -59,11 +66,7 @@ std::string run_case(const Suite& suite, const Case& which, const SuiteOptions& 
                          fmt::format("name one in {}, {{\"CHIP\": {{}}}}", baseline_name));
       result.chip = trace.chip;
     }
-    const bool is_path =
-        result.chip.find('/') != std::string::npos || fs::path(result.chip).extension() == ".yaml";
-    const ChipConfig chip =
-        load_chip(is_path ? (fs::path(suite.folder) / result.chip).string() : result.chip, {},
-                  options.chip_dirs);
+    const ChipConfig chip = load_chip(chip_of(suite, result.chip), {}, options.chip_dirs);
     result.is = measure(trace, chip);
     return "D" + packed(result);
   } catch (const std::exception& error) {
@@ -119,6 +122,20 @@ Suite read_suite(const std::string& folder) {
     throw InputError("DIR", fmt::format("'{}' holds no traces", folder),
                      "put *.trace or *.ttb files there, as `tessera lower` writes them");
   return suite;
+}
+
+std::vector<std::string> files_of(const Suite& suite, const std::vector<std::string>& chip_dirs) {
+  std::set<std::string> chips;
+  std::vector<std::string> files;
+  for (const std::string& trace : suite.traces)
+    files.push_back((fs::path(suite.folder) / trace).string());
+  for (const auto& [trace, by_chip] : suite.baseline.traces)
+    for (const auto& [chip, measurement] : by_chip) chips.insert(chip_of(suite, chip));
+  for (const std::string& chip : chips) {
+    const std::vector<std::string> read = chip_files(chip, chip_dirs);
+    files.insert(files.end(), read.begin(), read.end());
+  }
+  return files;
 }
 
 std::size_t case_count(const Suite& suite) { return cases_of(suite).size(); }

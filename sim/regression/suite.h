@@ -21,6 +21,10 @@ struct Suite {
 /// baseline, a malformed baseline.
 Suite read_suite(const std::string& folder);
 
+/// The paths of the traces and of the chips' files that run_suite() reads; of a chip that only the
+/// trace names, none.
+std::vector<std::string> files_of(const Suite& suite, const std::vector<std::string>& chip_dirs);
+
 struct SuiteOptions {
   Tolerances tolerances;
   /// Where chips are found by name.

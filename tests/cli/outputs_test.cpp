@@ -59,6 +59,96 @@ TEST_CASE("two outputs to one place are refused") {
   }
 }
 
+namespace {
+
+/// Runs `arguments` and holds them to a refusal for `flag`, whose value is the input `input`, with
+/// everything in `folder` as it was.
+void refused_as_input(const ScratchFolder& folder, const std::vector<std::string>& arguments,
+                      const std::string& flag, const std::string& input) {
+  std::vector<std::string> before;
+  for (const std::string& name : folder.names()) before.push_back(name + folder.read(name));
+  const Outcome outcome = run(arguments);
+  INFO(arguments[0] << " " << flag << "\n" << outcome.out << outcome.err);
+  CHECK(outcome.status == 2);
+  CHECK(outcome.out.empty());
+  CHECK(contains(outcome.err, flag + ": '"));
+  CHECK(contains(outcome.err, "' is also the input " + input + "; choose another file"));
+  std::vector<std::string> after;
+  for (const std::string& name : folder.names()) after.push_back(name + folder.read(name));
+  CHECK(before == after);
+}
+
+}  // namespace
+
+TEST_CASE("no output goes over an input of its verb") {
+  const ScratchFolder folder;
+  const std::string chip = folder.write("c.yaml", "base: ./b.yaml\n");
+  const std::string base = folder.write("b.yaml", "base: toy\n");
+  const std::string trace = folder / "in.trace", saved = folder / "run.json";
+  REQUIRE(run({"lower", "--chip", "toy", "--op", gemm, "-o", trace}).status == 0);
+  REQUIRE(run(toy_run({"--json", saved})).status == 0);
+  const std::string rows =
+      folder.write("rows.csv", "op,rows,cols,dtype,measured_us\nadd,64,64,bf16,5\n");
+  const std::string model = folder / "model.yaml";
+  std::filesystem::copy_file(std::string(TESSERA_SOURCE_DIR) + "/models/llama-3.1-8b.yaml", model);
+  const std::string tensors = folder.write("w.npy", "no numbers");
+  const auto refused = [&](const std::vector<std::string>& arguments, const std::string& flag,
+                           const std::string& input) {
+    refused_as_input(folder, arguments, flag, input);
+  };
+  for (const char* flag : {"--json", "--csv", "--timeline"}) {
+    refused({"replay", "--chip", "toy", trace, flag, trace}, flag, "FILE");
+    for (const std::string& file : {chip, base})
+      refused({"run", "--chip", chip, "--op", gemm, flag, file}, flag, "--chip");
+    refused({"run", "--chip", "toy", "--model", model, "--phase", "decode", flag, model}, flag,
+            "--model");
+    refused(toy_run({"--tensors", folder.path().string(), flag, tensors}), flag, "--tensors");
+  }
+  for (const char* flag : {"--json", "--csv"}) {
+    refused({"report", saved, flag, saved}, flag, "FILE");
+    refused({"report", saved, trace, flag, trace}, flag, "OTHER");
+  }
+  for (const char* flag : {"--per-row", "--svg", "--json"})
+    refused({"validate", "--chip", chip, "--measured", rows, flag, rows}, flag, "--measured");
+  refused({"validate", "--chip", chip, "--measured", rows, "--json", base}, "--json", "--chip");
+  refused({"calibrate", "--chip", chip, "--measured", rows, "-o", rows}, "--output", "--measured");
+  refused({"calibrate", "--chip", chip, "--measured", rows, "-o", chip}, "--output", "--chip");
+  refused({"lower", "--chip", chip, "--op", gemm, "-o", chip}, "-o", "--chip");
+  refused({"lower", "--chip", "toy", "--model", model, "--phase", "decode", "-o", model}, "-o",
+          "--model");
+  for (const char* verb : {"check", "stat"})
+    refused({"trace", verb, trace, "--json", trace}, "--json", "FILE");
+  refused({"trace", "diff", trace, saved, "--json", saved}, "--json", "OTHER");
+  for (const char* verb : {"pack", "dump"}) refused({"trace", verb, trace, trace}, "OUT", "FILE");
+  refused({"vectors", "--unit", "bf16", "--chip", chip, "-o", chip}, "-o", "--chip");
+  refused({"precision", "gemm", "--chip", chip, "--json", base}, "--json", "--chip");
+  refused({"list", "units", "--chip", chip, "--json", chip}, "--json", "--chip");
+}
+
+TEST_CASE("an input is known by any path and link, and devices are none") {
+  const ScratchFolder folder;
+  const std::string trace = folder / "in.trace";
+  REQUIRE(run({"lower", "--chip", "toy", "--op", gemm, "-o", trace}).status == 0);
+  REQUIRE(symlink("in.trace", (folder / "symbolic").c_str()) == 0);
+  REQUIRE(link(trace.c_str(), (folder / "hard").c_str()) == 0);
+  for (const char* name : {"./in.trace", "symbolic", "hard"}) {
+    refused_as_input(folder, {"replay", "--chip", "toy", trace, "--json", folder / name}, "--json",
+                     "FILE");
+    refused_as_input(folder, {"replay", "--chip", "toy", folder / name, "--json", trace}, "--json",
+                     "FILE");
+  }
+  const Outcome two = run(toy_run({"--json", folder / "symbolic", "--csv", folder / "hard"}));
+  CHECK(two.status == 2);
+  CHECK(contains(two.err, "two outputs go to"));
+  for (const char* sink : {"/dev/null", "-"})
+    CHECK(run({"trace", "check", trace, "--json", sink}).status == 0);
+  CHECK(run(toy_run({"--json", "/dev/null", "--csv", "/dev/null"})).status == 0);
+  // An equal name elsewhere, and an older output, are other files.
+  std::filesystem::create_directory(folder.path() / "other");
+  for (int i = 0; i < 2; ++i)
+    CHECK(run({"trace", "pack", trace, folder / "other/in.trace"}).status == 0);
+}
+
 TEST_CASE("a failed run leaves an older file as it was") {
   const ScratchFolder folder;
   const std::string file = folder.write("a.json", "old");
@@ -303,6 +393,7 @@ TEST_CASE("a report of what is no report is refused") {
        std::vector<std::vector<std::string>>{{"report"},
                                              {"report", file},
                                              {"report", folder / "none"},
+                                             {"report", folder / "none", "--csv", folder / "none"},
                                              {"report", file, "--jsonl", folder / "y"},
                                              {"report", file, file, "--html", folder / "y"}}) {
     const Outcome outcome = run(arguments);

@@ -135,6 +135,28 @@ TEST_CASE("a trace that blocks for ever is a failed case") {
   CHECK(contains(outcome.out, "deadlock"));
 }
 
+TEST_CASE("regress writes over no trace, no chip and no baseline of its folder") {
+  const RegressionFolder folder;
+  folder.write("base.yaml", "base: toy\n");
+  folder.write("mine.yaml", "base: ./base.yaml\nname: mine\n");
+  folder.edit("\"toy\": {", "\"mine.yaml\": {}, \"toy\": {");
+  for (const char* name : {"a.trace", "deep/b.trace", "baseline.json", "mine.yaml", "base.yaml"}) {
+    const std::string before = folder.read(name);
+    for (const char* flag : {"--junit", "--markdown", "--json"}) {
+      const Outcome outcome = folder.regress({flag, folder / name});
+      INFO(flag << " " << name << "\n" << outcome.out << outcome.err);
+      CHECK(outcome.status == 2);
+      CHECK(contains(outcome.err, std::string(flag) + ": '" + (folder / name) +
+                                      "' is also the input in DIR; choose another file"));
+      CHECK(folder.regress({flag, folder / name, "--update"}).status == 2);
+      CHECK(folder.read(name) == before);
+    }
+  }
+  std::filesystem::remove(folder.path() / "baseline.json");
+  CHECK(folder.regress({"--json", folder / "baseline.json"}).status == 2);
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "baseline.json"));
+}
+
 TEST_CASE("a wrong folder, baseline or flag of regress is wrong input") {
   const RegressionFolder folder;
   const auto refused = [](const Outcome& outcome, const std::string& part) {

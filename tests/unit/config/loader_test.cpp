@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
@@ -74,6 +75,25 @@ TEST_CASE("bases chain, and the nearest file wins") {
   CHECK(chip.l2.near_latency_cycles == 50);
   CHECK(chip.core.count == 4);
   CHECK(chip.name == "c");
+}
+
+TEST_CASE("the files of a chip are its own and its bases'") {
+  const ScratchFolder folder;
+  const std::string toy = kChips + "/toy.yaml";
+  const std::string b = folder.write("b.yaml", "base: toy\n");
+  const std::string c = folder.write("c.yaml", "base: ./b.yaml\n");
+  CHECK(chip_files("toy", {kChips}) == std::vector<std::string>{toy});
+  const std::vector<std::string> files = chip_files(c, {kChips});
+  REQUIRE(files.size() == 3);
+  CHECK(files[0] == c);
+  CHECK(std::filesystem::equivalent(files[1], b));
+  CHECK(files[2] == toy);
+  CHECK(chip_files("no such chip", {kChips}).empty());
+  CHECK(chip_files(folder.path() + "/none.yaml").empty());
+  CHECK(chip_files(folder.write("lost.yaml", "base: ./none.yaml\n")).size() == 1);
+  CHECK(chip_files(folder.write("broken.yaml", "base: [\n")).size() == 1);
+  const std::string own = folder.write("own.yaml", "base: ./own.yaml\n");
+  CHECK_FALSE(chip_files(own).empty());  // ends
 }
 
 TEST_CASE("a base file is found relative to the file that names it") {
