@@ -277,6 +277,11 @@ struct Sweep {
     check_flags();
     std::optional<OutputFile> json_output;
     if (!json.empty()) json_output.emplace("--json", json);
+    std::vector<InputFile> inputs = {{"FILE.yaml", file}, {"--cache", cache}, {"--points", points}};
+    for (const std::string& other : merge) inputs.push_back({"--merge", other});
+    refuse_input_as_output("--out", out, inputs);
+    inputs.push_back({"--out", out});
+    refuse_input_as_output("--json", json, inputs);
     const SweepFile sweep = read_sweep_file(file);
     PointBuilder builder(sweep, {chip_dirs(), model_dirs()});
     const SweepPlan plan = make_plan(sweep, builder, version);

@@ -341,6 +341,22 @@ TEST_CASE("a wrong flag leaves no database behind") {
   }
 }
 
+TEST_CASE("neither the database nor the summary goes over what a sweep reads") {
+  const ScratchFolder folder;
+  const std::string file = folder.write("s.yaml", small);
+  const std::string out = folder / "r.db";
+  CHECK(run({"sweep", file, "--out", out}).status == 0);
+  const std::string before = exported(out);
+  CHECK(run({"sweep", file, "--out", out, "--resume", "--json", out}).status == 2);
+  CHECK(run({"sweep", file, "--out", folder / "n.db", "--json", folder / "n.db"}).status == 2);
+  CHECK(run({"sweep", file, "--out", folder / "n.db", "--json", file}).status == 2);
+  CHECK(run({"sweep", file, "--out", out, "--resume", "--merge", out}).status == 2);
+  CHECK(run({"sweep", file, "--out", out, "--resume", "--cache", out}).status == 2);
+  CHECK(exported(out) == before);
+  CHECK_FALSE(std::filesystem::exists(folder / "n.db"));
+  CHECK(run({"sweep", file, "--out", folder / "n.db"}).status == 0);
+}
+
 TEST_CASE("a folder of files that no sweep wrote is not taken for a job's") {
   const ScratchFolder folder;
   const std::string file = folder.write("s.yaml", small);
