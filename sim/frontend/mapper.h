@@ -14,20 +14,20 @@ namespace tessera {
 
 /// Estimated time of one way to run an operation, in core cycles from the start of its first kernel
 /// to the end of its last.
-struct Estimate {
+struct CostEstimate {
   double cycles = 0;
   double hbm_bytes = 0;  ///< read, with what does not stay in the L2 read again
 };
 
-Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& problem,
-                       const GemmTiling& tiling);
+CostEstimate estimate_gemm(const SectionBuilder& section, const GemmProblem& problem,
+                           const GemmTiling& tiling);
 /// The ways to run the problem that the mapper considers; each fits the chip.
 std::vector<GemmTiling> gemm_candidates(const SectionBuilder& section, const GemmProblem& problem);
 /// Throws InputError if the chip cannot run the problem at all.
 GemmTiling choose_gemm(const SectionBuilder& section, const GemmProblem& problem);
 
-Estimate estimate_rowwise(const SectionBuilder& section, const RowwiseProblem& problem,
-                          const RowwiseTiling& tiling);
+CostEstimate estimate_rowwise(const SectionBuilder& section, const RowwiseProblem& problem,
+                              const RowwiseTiling& tiling);
 RowwiseTiling choose_rowwise(const SectionBuilder& section, const RowwiseProblem& problem);
 
 AttentionTiling choose_attention(const SectionBuilder& section, const AttentionProblem& problem);

@@ -272,7 +272,8 @@ CoreTime core_time(const GemmTiling& t, const GemmShape& s, const ChipConfig& ch
 
 }  // namespace
 
-Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& p, const GemmTiling& t) {
+CostEstimate estimate_gemm(const SectionBuilder& section, const GemmProblem& p,
+                           const GemmTiling& t) {
   const ChipConfig& chip = section.chip();
   const MachineRates rates(chip);
   const GemmShape s(p, t);
@@ -321,7 +322,7 @@ Estimate estimate_gemm(const SectionBuilder& section, const GemmProblem& p, cons
   const Traffic traffic =
       operand_traffic(section, p, t, s, t.raster_group, clusters, rates.l2_capacity);
 
-  Estimate estimate;
+  CostEstimate estimate;
   estimate.hbm_bytes = traffic.all();
   estimate.cycles = rates.launch_gap + fill + rates.l2_latency + (t.cluster > 1 ? 200 : 0);
   for (const auto& [busy, bytes] :

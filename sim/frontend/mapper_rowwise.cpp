@@ -30,8 +30,8 @@ std::int64_t widest_divisor(std::int64_t unit, std::int64_t limit) {
 
 }  // namespace
 
-Estimate estimate_rowwise(const SectionBuilder& section, const RowwiseProblem& p,
-                          const RowwiseTiling& t) {
+CostEstimate estimate_rowwise(const SectionBuilder& section, const RowwiseProblem& p,
+                              const RowwiseTiling& t) {
   const ChipConfig& chip = section.chip();
   const MachineRates rates(chip);
   const std::int64_t width = p.whole_row ? p.cols : std::min(p.cols, t.tile_cols);
@@ -75,7 +75,7 @@ Estimate estimate_rowwise(const SectionBuilder& section, const RowwiseProblem& p
   const double memory = static_cast<double>(tiles) * (read + written) / rates.hbm_bytes;
   const double worker = rounds * (tile_overhead_cycles + compute);
 
-  Estimate estimate;
+  CostEstimate estimate;
   estimate.hbm_bytes = static_cast<double>(tiles) * read;
   // What a block does between tiles is hidden only in part.
   estimate.cycles = rates.launch_gap + latency + std::max({throughput, serial, memory, worker}) +

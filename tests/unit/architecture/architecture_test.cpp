@@ -29,8 +29,7 @@ const std::map<std::string, std::set<std::string>> allowed = {
     {"engine", {"base", "datapath", "config", "trace", "frontend", "chip", "report"}},
     {"validation", {"base", "datapath", "config", "trace", "frontend", "report", "engine"}},
     {"regression", {"base", "config", "trace", "frontend", "report", "engine"}},
-    {"sweep",
-     {"base", "datapath", "config", "trace", "frontend", "report", "precision", "engine"}},
+    {"sweep", {"base", "datapath", "config", "trace", "frontend", "report", "precision", "engine"}},
     {"cli",
      {"base", "datapath", "config", "trace", "frontend", "chip", "report", "precision", "engine",
       "validation", "regression", "sweep"}},
@@ -258,6 +257,26 @@ TEST_CASE("no folder, file or type has a name that says nothing") {
       CHECK_FALSE(std::regex_search(code_of(line), type));
     }
   }
+}
+
+// Two types of one name link to one program without a word, and share whatever is inline of them.
+TEST_CASE("no two headers define a type of the same name in the same namespace") {
+  const std::regex opens("^(?:inline )?namespace ([A-Za-z0-9_:]+) \\{");
+  const std::regex defines(
+      "^(?:struct|class|enum class)(?: alignas\\([^)]*\\))? ([A-Za-z0-9_]+)[^;]*\\{");
+  std::map<std::string, std::string> defined;
+  for (const fs::path& path : files_below("sim", {".h"})) {
+    std::string in;
+    for (const std::string& line : lines_of(text_of(root / path))) {
+      std::smatch found;
+      if (std::regex_search(line, found, opens)) in = found[1];
+      if (!std::regex_search(line, found, defines)) continue;
+      const auto [other, fresh] = defined.emplace(in + "::" + found[1].str(), path.string());
+      INFO(other->first << " in " << other->second << " and " << path.string());
+      CHECK(fresh);
+    }
+  }
+  CHECK(defined.count("tessera::CostEstimate") == 1);
 }
 
 TEST_CASE("only cli prints or chooses an exit code") {

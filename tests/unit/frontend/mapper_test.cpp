@@ -199,7 +199,7 @@ TEST_CASE("an estimate grows with the work") {
 TEST_CASE("an estimate is never below the arithmetic and the cold operand's bytes") {
   for (const std::int64_t m : {1, 64, 512, 4096}) {
     const GemmCase c(m, 4096, 4096);
-    const Estimate e = estimate_gemm(c.section, c.problem, c.choose());
+    const CostEstimate e = estimate_gemm(c.section, c.problem, c.choose());
     const double flops = 2.0 * static_cast<double>(m) * 4096 * 4096;
     CHECK(e.cycles > flops / (132 * 4096));
     CHECK(e.cycles > 4096.0 * 4096 * 2 / (3350.0 / 2.0));  // bytes per cycle at 2 GHz
