@@ -491,8 +491,7 @@ void L2::read_missing(Request& request, std::int64_t index, LineMask lines, std:
       const Cycles room = add_lines(now, home_partition, place[home_partition], added);
       const Cycles ready = std::max(filled, room);
       fill_ready = std::max(fill_ready, ready);
-      Segment& kept = home_part.segments[static_cast<std::size_t>(place[home_partition])];
-      kept.ready = std::max(kept.ready, ready);
+      fresh.ready = std::max(fresh.ready, ready);
     }
   }
   counters_.hit_bytes += bytes;

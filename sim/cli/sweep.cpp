@@ -108,7 +108,7 @@ struct Sweep {
                        "add --executor slurm");
   }
 
-  /// The points of this part of the sweep; empty: all.
+  /// The points of this part of the sweep, ascending; empty: all.
   std::vector<std::int64_t> part(const SweepPlan& plan) const {
     const auto count = static_cast<std::int64_t>(plan.points.points.size());
     if (!shard.empty()) {
@@ -132,20 +132,20 @@ struct Sweep {
     if (ids.empty())
       throw InputError("--points", fmt::format("no points in '{}'", points),
                        "give a file with an id a line");
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     return ids;
   }
 
-  ResultsDatabase open_database(const SweepFile& sweep, const SweepPlan& plan) const {
+  ResultsDatabase open_database(const SweepFile& sweep, const SweepPlan& plan,
+                                const std::vector<std::int64_t>& wanted) const {
     std::error_code ignored;
     if (!std::filesystem::exists(out, ignored))
-      return ResultsDatabase::create(out, sweep, plan, part(plan));
+      return ResultsDatabase::create(out, sweep, plan, wanted);
     if (!resume)
       throw InputError({out, 0}, "", "exists", "go on with --resume, or give another --out");
     ResultsDatabase database = ResultsDatabase::open(out, sweep, plan);
     const std::vector<std::int64_t> held = database.ids();
-    std::vector<std::int64_t> wanted = part(plan);
-    std::sort(wanted.begin(), wanted.end());
-    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
     const bool whole = held.size() == plan.points.points.size();
     if (wanted.empty() ? !whole : held != wanted)
       throw InputError({out, 0}, "",
@@ -161,10 +161,9 @@ struct Sweep {
   std::string tasks_folder() const { return std::filesystem::absolute(out).string() + ".tasks"; }
 
   /// What of the flags can be wrong only once files are read: nothing is written before.
-  void check_values(const SweepPlan& plan) const {
+  void check_values() const {
     parse_jobs(jobs);
     if (!chunk.empty()) parse_count("--chunk", chunk, 1, max_sweep_points);
-    part(plan);
     if (on_slurm()) check_slurm(tasks_folder());
     for (const std::string& other : merge)
       if (!std::filesystem::exists(other))
@@ -173,11 +172,11 @@ struct Sweep {
   }
 
   SweepSummary run_here(const SweepFile& sweep, const SweepPlan& plan, PointBuilder& builder,
-                        ResultsDatabase& database) const {
+                        ResultsDatabase& database, const std::vector<std::int64_t>& wanted) const {
     SweepOptions options;
     options.jobs = parse_jobs(jobs);
     options.retry = retry;
-    options.only = part(plan);
+    options.only = wanted;
     if (!cache.empty()) options.cache = ResultsDatabase::done_points(cache);
     SweepProgress progress;
     options.stop = [] { return stop_wanted.load(); };
@@ -281,23 +280,24 @@ struct Sweep {
     for (const std::string& other : merge) inputs.push_back({"--merge", other});
     refuse_input_as_output("--out", out, inputs);
     inputs.push_back({"--out", out});
-    refuse_input_as_output("--json", json, inputs);
+    if (json_output) refuse_same_target({&*json_output}, inputs);
     const SweepFile sweep = read_sweep_file(file);
     PointBuilder builder(sweep, {chip_dirs(), model_dirs()});
     const SweepPlan plan = make_plan(sweep, builder, version);
 
-    check_values(plan);
+    check_values();
+    const std::vector<std::int64_t> wanted = part(plan);
     const auto began = std::chrono::steady_clock::now();
     const DatabaseLock lock(out);
     stop_on_signals();
-    ResultsDatabase database = open_database(sweep, plan);
+    ResultsDatabase database = open_database(sweep, plan, wanted);
     SweepSummary summary;
     if (!merge.empty()) {
       for (const std::string& part : merge) summary.ran += database.merge(part);
     } else if (on_slurm()) {
       summary = run_on_slurm(database);
     } else {
-      summary = run_here(sweep, plan, builder, database);
+      summary = run_here(sweep, plan, builder, database, wanted);
     }
     const double wall_s =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();

@@ -387,10 +387,13 @@ class GemmKernel {
   }
 
   void multiply(RoleBuilder& role) {
-    for (std::int64_t i = 0; i < instructions(); ++i) {
-      role.mma(s_.consumer_m / instructions(), t_.tile_n, t_.tile_k, p_.operands);
-    }
+    for (std::int64_t i = 0; i < instructions(); ++i) multiply_once(role);
   }
+  /// One instruction's rows of the tile.
+  void multiply_once(RoleBuilder& role) {
+    role.mma(instruction_rows(), t_.tile_n, t_.tile_k, p_.operands);
+  }
+  std::int64_t instruction_rows() const { return s_.consumer_m / instructions(); }
   std::int64_t instructions() const {
     return section_.chip().tensor_core.operands_from_scratchpad
                ? ceil_div(s_.consumer_m, instruction_m)
@@ -425,10 +428,10 @@ class GemmKernel {
       for (std::int64_t i = 0; i < instructions(); ++i) {
         // The scales have to be read before the products are issued: A's, then B's.
         if (p_.scales_a) role.setup(std::int64_t{2} * scratchpad.latency_cycles);
-        role.mma(s_.consumer_m / instructions(), t_.tile_n, t_.tile_k, p_.operands);
+        multiply_once(role);
         role.mma_wait(0);
         if (i + 1 == instructions()) role.arrive(ring().empty, shares_loads());
-        role.vector(VectorFunction::promote, s_.consumer_m / instructions() * t_.tile_n);
+        role.vector(VectorFunction::promote, instruction_rows() * t_.tile_n);
       }
     });
   }

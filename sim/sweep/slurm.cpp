@@ -201,13 +201,9 @@ bool is_active(const std::string& job) {
 
 std::vector<std::string> task_results(const std::string& folder) {
   std::vector<std::string> results;
-  std::error_code missing;
-  for (fs::directory_iterator it(folder, missing), end; !missing && it != end;
-       it.increment(missing)) {
-    const std::string name = it->path().filename().string();
-    if (name.rfind("part-", 0) == 0 && it->path().extension() == ".db")
-      results.push_back(it->path().string());
-  }
+  for (const fs::path& path : files_of(folder))
+    if (path.filename().string().rfind("part-", 0) == 0 && path.extension() == ".db")
+      results.push_back(path.string());
   std::sort(results.begin(), results.end());
   return results;
 }
