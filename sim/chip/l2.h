@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <vector>
 
 #include "sim/base/cause.h"
+#include "sim/chip/fifo.h"
 #include "sim/chip/memory_model.h"
 #include "sim/chip/memory_port.h"
 #include "sim/chip/units.h"
@@ -104,7 +104,7 @@ class L2 {
       std::int32_t slot;
       std::uint32_t soiled;
     };
-    std::deque<Soiled> dirty;
+    Fifo<Soiled> dirty;
     std::uint32_t soilings = 0;
     std::uint32_t touches = 0;
     BandwidthCalendar read, write, link;

@@ -32,6 +32,9 @@ Json to_json(const Measurement& m) {
   return json;
 }
 
+constexpr const char* write_anew =
+    "mend it, or delete it and write it anew with `tessera regress DIR --update`";
+
 /// The file while it is read; its errors name the place by keys.
 class Reader {
  public:
@@ -43,9 +46,7 @@ class Reader {
 
   Baseline baseline() const {
     check_object(json_, "", {"schema", "traces"}, {});
-    if (json_["schema"] != schema)
-      fail("schema", fmt::format("is not {}", schema),
-           "mend it, or delete it and write it anew with `tessera regress DIR --update`");
+    if (json_["schema"] != schema) fail("schema", fmt::format("is not {}", schema), write_anew);
     Baseline result;
     check_object(json_["traces"], "traces");
     for (const auto& [trace, chips] : json_["traces"].items()) {
@@ -83,12 +84,10 @@ class Reader {
     } catch (const Json::parse_error& error) {
       const auto end =
           text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
-      throw InputError(
-          {file_, 1 + static_cast<int>(std::count(text.begin(), end, '\n'))}, "", "not JSON",
-          "mend it, or delete it and write it anew with `tessera regress DIR --update`");
+      throw InputError({file_, 1 + static_cast<int>(std::count(text.begin(), end, '\n'))}, "",
+                       "not JSON", write_anew);
     } catch (const Json::exception&) {
-      fail("", "holds a number that no machine can hold",
-           "mend it, or delete it and write it anew with `tessera regress DIR --update`");
+      fail("", "holds a number that no machine can hold", write_anew);
     }
   }
 

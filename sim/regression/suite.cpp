@@ -47,13 +47,13 @@ std::string packed(const CaseResult& result) {
   return to_text(one);
 }
 
-/// Runs in a process of its own; the answer is 'D' and the result, or 'F' and what went wrong.
 /// What load_chip() takes for a chip of the baseline.
 std::string chip_of(const Suite& suite, const std::string& chip) {
   const bool is_path = chip.find('/') != std::string::npos || fs::path(chip).extension() == ".yaml";
   return is_path ? (fs::path(suite.folder) / chip).string() : chip;
 }
 
+/// Runs in a process of its own; the answer is 'D' and the result, or 'F' and what went wrong.
 std::string run_case(const Suite& suite, const Case& which, const SuiteOptions& options) {
   try {
     CaseResult result;
