@@ -107,7 +107,8 @@ AttentionTiling choose_attention(const SectionBuilder& section, const AttentionP
   t.blocks_per_core = chip.tensor_core.operands_from_scratchpad != 0 ? 1 : 0;
   if (p.q_len * p.group() == 1) {
     // One query and nobody to share K and V with: tiles of 8 KiB, two blocks a core.
-    t.kv_tile = std::min<std::int64_t>({t.kv_tile, 64, round_up(4096 / p.head_dim, 16)});
+    const std::int64_t rows = std::max<std::int64_t>(1, 4096 / p.head_dim);
+    t.kv_tile = std::min<std::int64_t>({t.kv_tile, 64, round_up(rows, 16)});
     if (t.blocks_per_core > 0) t.blocks_per_core = 2;
   } else if (t.blocks_per_core > 0 && packs && p.head_dim > 128) {
     // Beyond 128 elements a head the library has one size of block.
