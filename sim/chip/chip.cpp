@@ -3,8 +3,8 @@
 namespace tessera {
 
 Chip::Chip(sc_core::sc_module_name name, const ChipConfig& config, const Section& section,
-           MemoryModel memory, CacheBefore before, const std::vector<int>& construction_order,
-           TimelineRecorder* recorder)
+           MemoryModel memory, const CacheBefore& before,
+           const std::vector<int>& construction_order, TimelineRecorder* recorder)
     : sc_module(name), clock_(config.clock.core_mhz), port_("memory_port", clock_) {
   if (memory == MemoryModel::hbm) {
     hbm_ = std::make_unique<Hbm>("hbm", config.hbm);

@@ -21,7 +21,7 @@ namespace tessera {
 class Chip : public sc_core::sc_module {
  public:
   Chip(sc_core::sc_module_name name, const ChipConfig& config, const Section& section,
-       MemoryModel memory, CacheBefore before, const std::vector<int>& construction_order,
+       MemoryModel memory, const CacheBefore& before, const std::vector<int>& construction_order,
        TimelineRecorder* recorder = nullptr);
 
   /// As Arbiter::run_ahead.

@@ -91,13 +91,13 @@ std::int64_t run_bytes_of(const Boxes& boxes, const Tensor& tensor, std::int64_t
   return run;
 }
 
-/// The tensors that a section's kernels touch, and those they write.
-struct Footprint {
-  std::set<int> loaded, written;
-};
+/// Whether a benchmark that repeats a section has other copies of a loaded tensor.
+bool is_copied(const Tensor& tensor, bool written) {
+  return !tensor.warm && (!written || tensor.kind == TensorKind::kv_cache);
+}
 
-Footprint footprint_of(const Section& section) {
-  Footprint f;
+L2Footprint footprint_of(const Section& section) {
+  L2Footprint f;
   for (const Kernel& kernel : section.kernels) {
     for (const Role& role : kernel.roles) {
       for (const Instruction& instruction : role.code) {
@@ -145,7 +145,7 @@ L2::L2(const ChipConfig& chip, MemoryPort& memory)
                       BandwidthCalendar(chip.noc.core_write_bytes_per_cycle));
 }
 
-void L2::attach(const Section& section, CacheBefore before) {
+void L2::attach(const Section& section, const CacheBefore& before) {
   const std::vector<Tensor>& tensors = section.tensors;
   const std::vector<Boxes> boxes = boxes_of(section);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
@@ -163,43 +163,76 @@ void L2::attach(const Section& section, CacheBefore before) {
     map.segments = map.segments_per_row * ceil_div(tensor.rows, 1LL << map.row_shift);
     tensors_.push_back(std::move(map));
   }
+  const L2Footprint footprint = footprint_of(section);
   // What does not fit was written back before the section starts.
   attaching_ = true;
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (!tensors[i].warm || before == CacheBefore::flushed) continue;
-    visit(tensors_[i], 0, 0, tensors[i].rows, tensors[i].cols,
-          [&](std::int64_t index, LineMask lines, std::int64_t count) {
-            TensorMap& map = use(static_cast<int>(i));
-            const int p = home(address_of(map, index));
-            std::int32_t& place = places(map, index)[p];
-            Segment& segment = install(partitions_[static_cast<std::size_t>(p)], place,
-                                       static_cast<int>(i), index);
-            segment.valid = lines;
-            add_lines(Cycles(0), p, place, count);
-          });
+  if (!before.flushed) {
+    if (before.copies > 0) {
+      const double capacity = static_cast<double>(capacity_lines_ * line_bytes_) *
+                              static_cast<double>(partitions_.size());
+      const double kept =
+          1 - overfull_share(brought_by(section, footprint, before.copies) / capacity);
+      for (const int i : footprint.loaded) {
+        const Tensor& tensor = tensors[static_cast<std::size_t>(i)];
+        if (is_copied(tensor, footprint.written.count(i) != 0)) install_share(i, tensor, kept);
+      }
+    }
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      if (tensors[i].warm) install_share(static_cast<int>(i), tensors[i], 1);
+    }
   }
   attaching_ = false;
-  begin_full(section, before);
+  begin_full(section, before, footprint);
 }
 
-void L2::begin_full(const Section& section, CacheBefore before) {
-  const Footprint footprint = footprint_of(section);
+void L2::install_share(int tensor, const Tensor& shape, double share) {
+  // A line is there if the upper half of its hash is below this.
+  const double below = std::ldexp(share, 32);
+  const auto install_lines = [&](std::int64_t index, LineMask lines, std::int64_t count) {
+    TensorMap& map = use(tensor);
+    const std::int64_t address = address_of(map, index);
+    if (share < 1) {
+      for (std::int64_t line = 0; line < lines_per_segment; ++line) {
+        const auto of_line = static_cast<std::uint64_t>(address + line * line_bytes_);
+        if (static_cast<double>(mix(of_line) >> 32) >= below) lines &= ~(LineMask{1} << line);
+      }
+      count = popcount(lines);
+      if (count == 0) return;
+    }
+    const int p = home(address);
+    std::int32_t& place = places(map, index)[p];
+    install(partitions_[static_cast<std::size_t>(p)], place, tensor, index).valid = lines;
+    add_lines(Cycles(0), p, place, count);
+  };
+  visit(tensors_[static_cast<std::size_t>(tensor)], 0, 0, shape.rows, shape.cols, install_lines);
+}
+
+double L2::brought_by(const Section& section, const L2Footprint& footprint, int runs) const {
+  const double partitions = replicate_far_ ? static_cast<double>(partitions_.size()) : 1;
+  double bytes = 0;
+  for (const int i : footprint.loaded) {
+    const Tensor& tensor = section.tensors[static_cast<std::size_t>(i)];
+    const bool copied = is_copied(tensor, footprint.written.count(i) != 0);
+    bytes += static_cast<double>(tensor.size().value) * (copied ? runs : 1) *
+             (tensor.warm ? partitions : (1 + partitions) / 2);
+  }
+  for (const int i : footprint.written) {
+    if (footprint.loaded.count(i) != 0) continue;
+    bytes += static_cast<double>(section.tensors[static_cast<std::size_t>(i)].size().value);
+  }
+  return bytes;
+}
+
+void L2::begin_full(const Section& section, const CacheBefore& before,
+                    const L2Footprint& footprint) {
   const auto size_of = [&](int tensor) {
     return section.tensors[static_cast<std::size_t>(tensor)].size().value;
   };
-  // What a run brings in: what all cores read stands in each partition, what one core reads in one
-  // or two of them, what is only written in one.
-  const double copies = replicate_far_ ? static_cast<double>(partitions_.size()) : 1;
-  double brought = 0;
-  for (const int i : footprint.loaded) {
-    const bool shared = section.tensors[static_cast<std::size_t>(i)].warm;
-    brought += static_cast<double>(size_of(i)) * (shared ? copies : (1 + copies) / 2);
-  }
+  const double brought = brought_by(section, footprint, 1);
   std::int64_t written = 0, largest = 0, cached = 0, most_cached = 0;
   for (const OpRecord& op : section.ops) most_cached += op.compulsory_write.value;
   for (const int i : footprint.written) {
     const std::int64_t size = size_of(i);
-    if (footprint.loaded.count(i) == 0) brought += static_cast<double>(size);
     // Tokens are appended to a cache of keys and values: no more of it is written than has to be.
     if (section.tensors[static_cast<std::size_t>(i)].kind == TensorKind::kv_cache) {
       cached += size;
@@ -211,11 +244,10 @@ void L2::begin_full(const Section& section, CacheBefore before) {
     old_address_ = section.tensors[static_cast<std::size_t>(i)].address;
     old_run_bytes_ = tensors_[static_cast<std::size_t>(i)].run_bytes;
   }
-  if (largest == 0 && before != CacheBefore::flushed) return;
+  if (largest == 0 && !before.flushed) return;
   written += std::min(cached, most_cached);
   const auto parts = static_cast<std::int64_t>(partitions_.size());
-  const bool many_dirty =
-      before == CacheBefore::flushed || written > most_dirty_lines_ * parts * line_bytes_;
+  const bool many_dirty = before.flushed || written > most_dirty_lines_ * parts * line_bytes_;
   for (Partition& p : partitions_) {
     p.old_lines = std::max<std::int64_t>(0, capacity_lines_ - p.lines);
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "sim/base/cause.h"
@@ -18,6 +19,11 @@ struct L2Answer {
   Cycles arrival;           ///< last byte in the scratchpad
   std::int64_t bytes = 0;   ///< fetched (the box clipped to the tensor)
   Cause cause = Cause::l2;  ///< what took longest: hbm, l2 or noc
+};
+
+/// The tensors that a section's kernels touch, by number, and those they write.
+struct L2Footprint {
+  std::set<int> loaded, written;
 };
 
 /// One bit per line of a segment.
@@ -54,8 +60,9 @@ class L2 {
  public:
   L2(const ChipConfig& chip, MemoryPort& memory);
 
-  /// Announces the tensors of a section; warm ones are installed, oldest first, as clean lines.
-  void attach(const Section& section, CacheBefore before = CacheBefore::same_run);
+  /// Announces the tensors of a section; warm ones are installed as clean lines, and of others what
+  /// `before` says is left of them.
+  void attach(const Section& section, const CacheBefore& before = {});
 
   /// Box of tensor (row, col, rows x cols elements) for `core`; clipped at the tensor's edges.
   L2Answer read(Cycles now, int core, int tensor, std::int64_t row, std::int64_t col,
@@ -158,7 +165,12 @@ class L2 {
   // Until when lines that leave at `now` take room.
   Cycles write_back(Cycles now, std::int64_t address, std::int64_t bytes, std::int64_t run_bytes);
   // Fills what is free with what the kernels before leave.
-  void begin_full(const Section& section, CacheBefore before);
+  void begin_full(const Section& section, const CacheBefore& before, const L2Footprint& footprint);
+  // Puts a share of a tensor's lines in, those that a hash of their addresses chooses.
+  void install_share(int tensor, const Tensor& shape, double share);
+  // Bytes that so many runs on copies of their own bring in: what all cores read stands in each
+  // partition, what one core reads in one or two of them, what is only written in one.
+  double brought_by(const Section& section, const L2Footprint& footprint, int runs) const;
   // Makes room for `lines` of an old section's.
   Cycles evict_old(Cycles now, int partition, std::int64_t lines);
   // Takes segments that have been evicted off the front of those that became dirty.

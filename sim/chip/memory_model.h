@@ -14,10 +14,14 @@ constexpr std::string_view name(MemoryModel model) {
   return model == MemoryModel::hbm ? "hbm" : "fixed-latency";
 }
 
-/// What the L2 holds when a section begins.
-enum class CacheBefore : std::uint8_t {
-  same_run,  ///< what a run like this one has left
-  flushed,   ///< lines of a kernel that wrote more than the L2 holds: nothing is warm
+/// What the L2 holds when a section begins: by default what a run like this one has left, on other
+/// copies of all that is not warm.
+struct CacheBefore {
+  /// Lines of a kernel that wrote more than the L2 holds: nothing is warm.
+  bool flushed = false;
+  /// > 0: of what is not warm, so many copies are used in turn, as a benchmark does that repeats an
+  /// operation. What the L2 holds of all of them it still holds.
+  int copies = 0;
 };
 
 }  // namespace tessera

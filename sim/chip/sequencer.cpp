@@ -22,6 +22,10 @@ std::int64_t floor_div(std::int64_t a, std::int64_t b) {
 /// a cluster whose copies fall due close together take one turn. Below the latency of H100's L2.
 constexpr Cycles quantum{256};
 
+/// Copies that a context asks for in one turn, a stage of a GEMM's ring: then others have theirs,
+/// so that cores that fill their rings at the same time are served alike.
+constexpr int loads_of_a_turn = 2;
+
 /// Latest time at which a context may execute an instruction while the kernel stands at `now`.
 Cycles horizon(Program::Opcode opcode, Cycles now) {
   using Opcode = Program::Opcode;
@@ -180,6 +184,10 @@ void Sequencer::take_turn(Cycles now) {
       return arbiter_.request(*this, first_at);
     run<recorded>(context, now);
     ready_at_[first] = context.state == State::ready ? context.time : forever;
+    if (yields_) {
+      yields_ = false;
+      return schedule(now);
+    }
   }
 }
 
@@ -214,6 +222,7 @@ void Sequencer::run(Context& context, Cycles now) {
     context.waited = Cause::pipeline;
     context.waited_cycles = 0;
   };
+  int loads = 0;
   for (;;) {
     const Program::Step& step = *context.next_step;
     if (step.in_order && context.time > limit_) return;
@@ -300,7 +309,12 @@ void Sequencer::run(Context& context, Cycles now) {
       }
       case Opcode::load:
         if (context.time > horizon(Opcode::load, now)) return;
+        if (loads == loads_of_a_turn) {
+          yields_ = true;
+          return;
+        }
         if (!try_load<recorded>(context, step, std::max(now, context.time))) return;
+        ++loads;
         break;
       case Opcode::store: {
         if (context.time > horizon(Opcode::store, now)) return;
@@ -462,6 +476,7 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
   // The engine takes its requests dma.issue_cycles apart.
   const Cycles issued = std::max(now, core.dma_free);
   core.dma_free = issued + Cycles(chip_.dma.issue_cycles);
+  context.time = std::max(context.time, core.dma_free);
   const Cycles dma = Cycles(chip_.dma.latency_cycles) + issued - now;
   in_flight.push_back(std::make_pair(answer.arrival + dma, box_bytes));
   core.in_flight_bytes += box_bytes;

@@ -233,7 +233,8 @@ class Sequencer {
     int running = 0;   // blocks
   };
   std::vector<Group> groups_;
-  Cycles limit_;  // of the current run(): time of the next other context
+  bool yields_ = false;  // the context that ran has asked for as many copies as a turn allows
+  Cycles limit_;         // of the current run(): time of the next other context
   int active_clusters_ = 0;
   Counters counters_;
   struct Recording {

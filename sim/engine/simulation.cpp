@@ -341,9 +341,13 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
     inputs += name(options.memory);
     result.notes.push_back(fmt::format("the memory is the {} model", name(options.memory)));
   }
-  if (options.before == CacheBefore::flushed) {
+  if (options.before.flushed) {
     inputs += "flushed";
     result.notes.push_back("the L2 was flushed before");
+  } else if (options.before.copies > 0) {
+    inputs += fmt::format("copies {}", options.before.copies);
+    result.notes.push_back(fmt::format(
+        "repeated on {} copies in turn: the L2 holds what it can of them", options.before.copies));
   }
   if (options.operands == Operands::zeros) {
     inputs += "zeros";

@@ -35,7 +35,7 @@ struct SimulationOptions {
   /// Sections simulated at the same time, each in a process of its own.
   int jobs = 1;
   MemoryModel memory = MemoryModel::hbm;
-  CacheBefore before = CacheBefore::same_run;
+  CacheBefore before;
   /// Order in which the modules are built (a seed for a permutation; 0: by number). Results do
   /// not depend on it; the property tests prove that.
   std::uint64_t construction_seed = 0;

@@ -16,8 +16,9 @@ constexpr std::int64_t instruction_m = 64;
 /// Addresses, pointers and the like beside the accumulators.
 constexpr std::int64_t overhead_registers = 40;
 constexpr std::int64_t max_consumer_registers = 255;
-/// Accumulators per thread that kernel libraries go up to; what is left feeds the instruction.
-constexpr std::int64_t max_accumulators = 128;
+/// Accumulators per thread that kernel libraries go up to (cuBLAS has tiles of 320 x 128 for two
+/// consumers); what is left feeds the instruction.
+constexpr std::int64_t max_accumulators = 160;
 /// Barriers, scheduling words.
 constexpr std::int64_t barrier_bytes = 1024;
 

@@ -55,7 +55,6 @@ class RowwiseKernel {
 
   Role loader(std::int64_t grid) {
     RoleBuilder role("loader", 1, loader_warps, loader_registers);
-    role.setup(section_.chip().dma.prologue_cycles);
     for_each_tile(role, grid, [&](const Expr& row, const Expr& col) {
       if (t_.two_passes) {
         role.loop("pass", 0, 2, 1, [&](const Expr&) {

@@ -19,7 +19,9 @@ namespace {
 /// From the last product to the next tile's first, beside the epilogue's arithmetic: drain of the
 /// tensor core, barriers, vector latencies.
 constexpr double tile_overhead_cycles = 150;
-constexpr std::int64_t max_stages = 8;
+/// The deepest ring in the names of cuBLAS's kernels (64x16_64x16: a tile, then K and stages).
+constexpr std::int64_t max_stages = 16;
+constexpr std::int64_t widest_tile = 256;
 /// K steps of a block's share that make it worth the fix-up (CUTLASS's min_iters_per_sk_unit).
 constexpr std::int64_t min_share = 8;
 /// Libraries tune tiles of powers of two best, and share K only where it pays: what is more
@@ -39,6 +41,8 @@ double overlapped(std::initializer_list<double> times) {
   }
   return std::cbrt(std::sqrt(sum));
 }
+
+bool is_power_of_two(std::int64_t n) { return (n & (n - 1)) == 0; }
 
 /// Operand bytes read from DRAM.
 struct Traffic {
@@ -324,7 +328,8 @@ CostEstimate estimate_gemm(const SectionBuilder& section, const GemmProblem& p,
 
   CostEstimate estimate;
   estimate.hbm_bytes = traffic.all();
-  estimate.cycles = rates.launch_gap + fill + rates.l2_latency + (t.cluster > 1 ? 200 : 0);
+  estimate.cycles = rates.launch_gap + chip.dma.prologue_cycles + fill + rates.l2_latency +
+                    (t.cluster > 1 ? 200 : 0);
   for (const auto& [busy, bytes] :
        {std::pair(core.whole, traffic.whole + back.written), {core.streamed, traffic.streamed}}) {
     estimate.cycles += overlapped({busy, bytes / rates.hbm_bytes});
@@ -397,11 +402,16 @@ std::vector<GemmTiling> gemm_candidates(const SectionBuilder& section, const Gem
     const std::int64_t n_side = swapped ? p.m : p.n;
     for (const std::int64_t tile_m : {128, 256, 64}) {
       if (tile_m > 64 && m_side <= tile_m / 2) continue;
-      for (const std::int64_t tile_n :
-           {256, 128, 192, 224, 160, 96, 112, 80, 64, 48, 32, 24, 16, 8}) {
-        if (tile_n >= 2 * round_up(n_side, 8)) continue;
-        for (const std::int64_t cluster : {1, 2}) {
-          if (cluster > 1 && m_side <= tile_m) continue;
+      for (const std::int64_t cluster : {1, 2}) {
+        if (cluster > 1 && m_side <= tile_m) continue;
+        const std::int64_t step = 8 * cluster;
+        for (std::int64_t tile_n = widest_tile; tile_n >= step; tile_n -= step) {
+          if (tile_n >= 2 * round_up(n_side, 8)) continue;
+          // A narrower one makes as many tiles.
+          if (tile_n > step && !is_power_of_two(tile_n) &&
+              ceil_div(n_side, tile_n) == ceil_div(n_side, tile_n - step)) {
+            continue;
+          }
           for (const std::int64_t resident : {1, 2, 3}) {
             GemmTiling t;
             t.tile_m = tile_m;
@@ -440,7 +450,7 @@ GemmTiling choose_gemm(const SectionBuilder& section, const GemmProblem& p) {
   double least = std::numeric_limits<double>::max();
   for (const GemmTiling& t : gemm_candidates(section, p)) {
     double cycles = estimate_gemm(section, p, t).cycles;
-    if ((t.tile_n & (t.tile_n - 1)) != 0) cycles *= unusual_penalty;
+    if (!is_power_of_two(t.tile_n)) cycles *= unusual_penalty;
     if (t.streamed > 0) cycles *= unusual_penalty;
     if (cycles < least * 0.9999) {
       least = cycles;

@@ -143,6 +143,11 @@ bool MeasuredRow::is_after_flush() const {
   return source.find("deepgemm.txt") != std::string::npos;
 }
 
+int MeasuredRow::copies() const {
+  if (source.find("aiconfigurator") == std::string::npos) return 0;
+  return op == "attention" ? 1 : 6;
+}
+
 std::string MeasuredRow::field(const std::string& key) const {
   for (const auto& [name, value] : fields) {
     if (name == key) return value;

@@ -28,7 +28,8 @@ Prediction predict_row(const MeasuredTable& table, const MeasuredRow& row, const
                        SimulationOptions options) {
   const Trace trace = lower(op_graph(row.op, row.fields, {table.file, row.line}), chip);
   options.jobs = 1;
-  if (row.is_after_flush()) options.before = CacheBefore::flushed;
+  options.before.flushed = row.is_after_flush();
+  options.before.copies = row.copies();
   const RunResult run = simulate(trace, chip, options);
   Prediction prediction;
   const Figures all = figures(run);

@@ -60,7 +60,7 @@ std::int64_t whole(double segments) { return static_cast<std::int64_t>(std::floo
 const SimulationOptions& after_flush() {
   static const SimulationOptions options = [] {
     SimulationOptions o;
-    o.before = CacheBefore::flushed;
+    o.before.flushed = true;
     return o;
   }();
   return options;
@@ -115,6 +115,26 @@ TEST_CASE("of a cache of keys and values no more is dirty than the section has t
   // A section that writes nothing but the cache counts as one that writes nothing.
   k.section.tensors[1].kind = TensorKind::kv_cache;
   CHECK(written(k) == 0);
+}
+
+TEST_CASE("what the L2 holds of all copies that a benchmark goes through in turn is found there") {
+  // 32 segments of x are read, half of the L2.
+  const auto fetched = [](int copies, bool warm = false) {
+    OneKernel k;
+    k.tensor("x", 4096, 64, warm).barrier("full", 1, 1);
+    const VarId i = 3;
+    k.role("worker", {Loop{i, 0, 32, 1}, Expect{0, segment}, Load{0, Expr::var(i, 128), 0, 128, 64},
+                      Wait{0}, End{}});
+    SimulationOptions options;
+    options.before.copies = copies;
+    return static_cast<double>(k.run(chip("toy"), options).ops[0].hbm_read.value) / (32 * segment);
+  };
+  CHECK(fetched(0) == 1);
+  CHECK(fetched(1) == Approx(overfull_share(0.5)).margin(0.01));
+  CHECK(fetched(2) == Approx(overfull_share(1)).margin(0.02));
+  CHECK(fetched(3) == Approx(overfull_share(1.5)).margin(0.02));
+  CHECK(fetched(6) == Approx(1).margin(0.001));
+  CHECK(fetched(6, true) == 0);
 }
 
 TEST_CASE("where the L2 keeps far data twice, what a run loads fills more of it") {

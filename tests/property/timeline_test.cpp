@@ -123,7 +123,7 @@ TEST_CASE("a timeline keeps the rules of the trace event format") {
     for (const std::string& op : ops) {
       if (op.rfind("allreduce", 0) == 0 && on.link.bandwidth_gbps <= 0) continue;
       INFO(op << " on " << chip_name);
-      const Recorded recorded = record(op_trace(op, on), on, {0, 1});
+      const Recorded recorded = record(op_trace(op, on), on, {0, 1, 2, 3});
       std::map<std::string, int> count = check_format(recorded.text);
       CHECK(count["X"] > 3);
       CHECK(count["C"] > 3);

@@ -53,6 +53,16 @@ TEST_CASE("a row's source says whether it times kernels alone, and whether after
   CHECK(row.is_after_flush());
 }
 
+TEST_CASE("a row's source says on how many copies it was repeated") {
+  MeasuredRow row;
+  row.op = "linear";
+  CHECK(row.copies() == 0);
+  row.source = "ai-dynamo/aiconfigurator@095f58a5 h100_sxm: median of serving stacks, CUDA graph";
+  CHECK(row.copies() == 6);
+  row.op = "attention";
+  CHECK(row.copies() == 1);
+}
+
 TEST_CASE("a measured table gives the operation, its fields, the time and the source") {
   const Table file(
       "op,dtype,m,n,k,batch,measured_us,source\n"
