@@ -42,6 +42,12 @@ double overlapped(std::initializer_list<double> times) {
   return std::cbrt(std::sqrt(sum));
 }
 
+/// Whether clusters of more than two hold so many blocks at once: a cluster lies within a group of
+/// cores (H100's GPCs have 16 or 18), which leaves up to a sixteenth of the cores without one.
+bool hold_clusters(const ChipConfig& chip, std::int64_t blocks) {
+  return blocks <= chip.core.count - chip.core.count / 16;
+}
+
 bool is_power_of_two(std::int64_t n) { return (n & (n - 1)) == 0; }
 
 /// Operand bytes read from DRAM.
@@ -402,8 +408,8 @@ std::vector<GemmTiling> gemm_candidates(const SectionBuilder& section, const Gem
     const std::int64_t n_side = swapped ? p.m : p.n;
     for (const std::int64_t tile_m : {128, 256, 64}) {
       if (tile_m > 64 && m_side <= tile_m / 2) continue;
-      for (const std::int64_t cluster : {1, 2}) {
-        if (cluster > 1 && m_side <= tile_m) continue;
+      for (const std::int64_t cluster : {1, 2, 4}) {
+        if (cluster > 1 && m_side <= tile_m * cluster / 2) continue;
         const std::int64_t step = 8 * cluster;
         for (std::int64_t tile_n = widest_tile; tile_n >= step; tile_n -= step) {
           if (tile_n >= 2 * round_up(n_side, 8)) continue;
@@ -412,6 +418,9 @@ std::vector<GemmTiling> gemm_candidates(const SectionBuilder& section, const Gem
               ceil_div(n_side, tile_n) == ceil_div(n_side, tile_n - step)) {
             continue;
           }
+          const std::int64_t blocks =
+              round_up(ceil_div(m_side, tile_m), cluster) * ceil_div(n_side, tile_n) * p.groups;
+          if (cluster > 2 && !hold_clusters(chip, blocks)) continue;
           for (const std::int64_t resident : {1, 2, 3}) {
             GemmTiling t;
             t.tile_m = tile_m;

@@ -175,10 +175,12 @@ SavedRun read_saved_run(const std::string& path) {
   std::error_code error;
   errno = 0;
   std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path, error)) {
-    throw InputError({path, 0}, "",
-                     fmt::format("cannot be read: {}", errno != 0 ? std::strerror(errno) : "?"),
-                     "give a report that `tessera run --json` wrote");
+  const bool folder = std::filesystem::is_directory(path, error);
+  if (!file || folder) {
+    throw InputError(
+        {path, 0}, "",
+        folder ? "is a folder" : fmt::format("cannot be read: {}", std::strerror(errno)),
+        "give a report that `tessera run --json` wrote");
   }
   if (const auto size = std::filesystem::file_size(path, error); !error && size > most_bytes)
     throw InputError({path, 0}, "", fmt::format("{} bytes", size), "a report has at most 1 GiB");

@@ -43,7 +43,7 @@ TEST_CASE("calibrate writes a chip that validate finds closer, and says what it 
   const std::string yaml = folder.read("mine.yaml");
   CHECK(contains(yaml, "base: h100-sxm"));
   CHECK(contains(yaml, "rows.csv (6 rows)"));
-  CHECK(contains(yaml, "# fitted; was 3.8, searched from 1 to 8"));
+  CHECK(contains(yaml, "# fitted; was 3.65, searched from 1 to 8"));
   const auto mape = [&](const std::string& chip) {
     const json report =
         json::parse(run({"validate", "--chip", chip, "--measured", table, "--json", "-"}).out);

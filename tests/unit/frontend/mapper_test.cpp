@@ -102,14 +102,14 @@ TEST_CASE("few tiles and a long K are split over the cores") {
 }
 
 TEST_CASE("a few large tiles are split, without a second kernel where its launch costs more") {
-  const GemmCase c(640, 1536, 4096);
+  const GemmCase c(640, 2048, 4096);
   const GemmTiling t = c.choose();
   CHECK(t.splits == 1);
   CHECK(t.streamed == GemmShape(c.problem, t).units);
   CHECK(t.stream_clusters == 2 * t.streamed);
   ChipConfig quick = wide_chip();
   quick.launch.gap_us = 0.5;
-  const GemmTiling two = GemmCase(640, 1536, 4096, quick).choose();
+  const GemmTiling two = GemmCase(640, 2048, 4096, quick).choose();
   CHECK(two.splits == 2);
   CHECK(two.streamed == 0);
 }

@@ -103,7 +103,7 @@ TEST_CASE("what is no report of a run is refused with the reason") {
   json["layers"][0]["stalls"] = {{"hbm", "x"}};
   CHECK_FALSE(refusal(json.dump()).empty());
   CHECK_THROWS_AS(read_saved_run("/no/such/file"), InputError);
-  CHECK_THROWS_AS(read_saved_run("/"), InputError);
+  CHECK_THROWS_WITH(read_saved_run("/"), Catch::Contains("is a folder"));
 }
 
 TEST_CASE("a wrong key of a saved run is named, with what would be right") {
