@@ -91,9 +91,11 @@ std::int64_t run_bytes_of(const Boxes& boxes, const Tensor& tensor, std::int64_t
   return run;
 }
 
-/// Whether a benchmark that repeats a section has other copies of a loaded tensor.
-bool is_copied(const Tensor& tensor, bool written) {
-  return !tensor.warm && (!written || tensor.kind == TensorKind::kv_cache);
+/// Whether a benchmark that repeats a section has other copies of tensor `index`, which is loaded.
+bool is_copied(const Section& section, const L2Footprint& footprint, int index) {
+  const Tensor& tensor = section.tensors[static_cast<std::size_t>(index)];
+  return !tensor.warm &&
+         (footprint.written.count(index) == 0 || tensor.kind == TensorKind::kv_cache);
 }
 
 L2Footprint footprint_of(const Section& section) {
@@ -173,8 +175,8 @@ void L2::attach(const Section& section, const CacheBefore& before) {
       const double kept =
           1 - overfull_share(brought_by(section, footprint, before.copies) / capacity);
       for (const int i : footprint.loaded) {
-        const Tensor& tensor = tensors[static_cast<std::size_t>(i)];
-        if (is_copied(tensor, footprint.written.count(i) != 0)) install_share(i, tensor, kept);
+        if (!is_copied(section, footprint, i)) continue;
+        install_share(i, tensors[static_cast<std::size_t>(i)], kept);
       }
     }
     for (std::size_t i = 0; i < tensors.size(); ++i) {
@@ -212,8 +214,8 @@ double L2::brought_by(const Section& section, const L2Footprint& footprint, int 
   double bytes = 0;
   for (const int i : footprint.loaded) {
     const Tensor& tensor = section.tensors[static_cast<std::size_t>(i)];
-    const bool copied = is_copied(tensor, footprint.written.count(i) != 0);
-    bytes += static_cast<double>(tensor.size().value) * (copied ? runs : 1) *
+    bytes += static_cast<double>(tensor.size().value) *
+             (is_copied(section, footprint, i) ? runs : 1) *
              (tensor.warm ? partitions : (1 + partitions) / 2);
   }
   for (const int i : footprint.written) {

@@ -418,9 +418,10 @@ std::vector<GemmTiling> gemm_candidates(const SectionBuilder& section, const Gem
               ceil_div(n_side, tile_n) == ceil_div(n_side, tile_n - step)) {
             continue;
           }
-          const std::int64_t blocks =
-              round_up(ceil_div(m_side, tile_m), cluster) * ceil_div(n_side, tile_n) * p.groups;
-          if (cluster > 2 && !hold_clusters(chip, blocks)) continue;
+          if (cluster > 2) {
+            const std::int64_t rows = round_up(ceil_div(m_side, tile_m), cluster);
+            if (!hold_clusters(chip, rows * ceil_div(n_side, tile_n) * p.groups)) continue;
+          }
           for (const std::int64_t resident : {1, 2, 3}) {
             GemmTiling t;
             t.tile_m = tile_m;
