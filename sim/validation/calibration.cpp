@@ -6,6 +6,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <nlopt.hpp>
 #include <numeric>
@@ -109,7 +110,7 @@ class Fitting {
     result.folds = static_cast<std::size_t>(options_.folds) <= folds_.size() ? options_.folds : 0;
     result.rows = folds_.size();
     result.measured = measured_;
-    for (const FittedKey& fitted : keys_) result.before.push_back(value_number(*fitted.key, chip_));
+    result.before = values_of_chip();
     step_.fits = 1 + result.folds;
     result.error_before = error_statistics(signed_percent(errors(result.before)));
     result.after = fit(-1);
@@ -205,7 +206,9 @@ class Fitting {
   std::vector<double> fit(int fold) {
     ++step_.fit;
     step_.evaluation = 0;
-    least_ = 1e300;
+    // The chip's own values stand until better ones are found, whatever their loss.
+    best_ = values_of_chip();
+    least_ = std::numeric_limits<double>::infinity();
     const std::size_t n = keys_.size();
     nlopt::opt optimiser(n > 1 ? nlopt::LN_BOBYQA : nlopt::LN_SBPLX, static_cast<unsigned>(n));
     optimiser.set_lower_bounds(std::vector<double>(n, 0.0));
@@ -228,7 +231,7 @@ class Fitting {
       const double value = value_number(*fitted.key, chip_);
       x.push_back(std::clamp((value - fitted.low) / (fitted.high - fitted.low), 0.0, 1.0));
     }
-    loss(values_of_chip(), fold);
+    loss(best_, fold);
     double least = 0;
     try {
       optimiser.optimize(x, least);

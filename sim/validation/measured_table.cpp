@@ -123,13 +123,18 @@ void check_header(const std::string& path, const Record& header) {
   }
 }
 
-double positive_number(const std::string& text, const SourceLocation& where) {
+double time_us(const std::string& text, const SourceLocation& where) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) ||
       value <= 0)
     throw InputError(where, "measured_us", fmt::format("'{}' is not a time", text),
                      "give microseconds above 0");
+  if (value < least_measured_us || value > most_measured_us)
+    throw InputError(where, "measured_us",
+                     fmt::format("{} us is no time that an operation takes", text),
+                     fmt::format("give microseconds from {:g} (a nanosecond) to {:g} (eleven days)",
+                                 least_measured_us, most_measured_us));
   return value;
 }
 
@@ -177,7 +182,7 @@ MeasuredTable read_measured(const std::string& path) {
     MeasuredRow row;
     row.line = record.line;
     row.op = record.cells[op];
-    row.measured_us = positive_number(record.cells[time], where);
+    row.measured_us = time_us(record.cells[time], where);
     if (source < record.cells.size()) row.source = record.cells[source];
     for (std::size_t c = 0; c < record.cells.size(); ++c) {
       if (c != op && c != time && c != source && !record.cells[c].empty())

@@ -7,6 +7,10 @@
 
 namespace tessera {
 
+/// Times outside are mistakes of a table: a cycle or two of any clock, or more than eleven
+/// days.
+constexpr double least_measured_us = 1e-3, most_measured_us = 1e12;
+
 /// One measurement: an operation as `op_graph` takes it, and the time it took on silicon.
 struct MeasuredRow {
   int line = 0;  ///< in the table's file, for messages
@@ -41,8 +45,9 @@ struct MeasuredTable {
 };
 
 /// Reads a table. Throws InputError with file and line: unreadable, not CSV, a column missing,
-/// unknown or twice, a row of another length, a time that is not a positive number, no row at all
-/// or more than 200,000, a file of more than 64 MiB. Whether an operation's fields make sense is
+/// unknown or twice, a row of another length, a time that is not a positive number or outside
+/// least_measured_us to most_measured_us, no row at all or more than 200,000, a file of more than
+/// 64 MiB. Whether an operation's fields make sense is
 /// for op_graph() to say.
 MeasuredTable read_measured(const std::string& path);
 

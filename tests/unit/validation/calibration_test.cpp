@@ -105,6 +105,20 @@ TEST_CASE("calibration is the same for the same seed and any number of jobs, one
   CHECK(one.error_after.mape <= one.error_before.mape);
 }
 
+TEST_CASE("a fit that finds nothing better than the chip's own values keeps them") {
+  const ChipConfig start = linked_toy();
+  MeasuredTable table = measured_on(start);
+  // No table holds such a time: every loss is infinite.
+  table.rows.front().measured_us = 1e-310;
+  CalibrationOptions options;
+  options.folds = 2;
+  options.most_evaluations = 7;
+  const auto keys = fitted_keys({"collective.start_us", "link.latency_us"}, start);
+  const Calibration result = calibrate({table}, start, keys, options);
+  CHECK(result.after == result.before);
+  CHECK(result.after == std::vector<double>{4, 0.7});
+}
+
 TEST_CASE("what is to be fitted has to be a number of the chip within a range") {
   const ChipConfig chip = load_chip("h100-sxm", {}, chips);
   CHECK_THAT(complaint({"launch.gap"}, chip), Contains("did you mean 'launch.gap_us'?"));

@@ -97,6 +97,14 @@ TEST_CASE("a measured table that is wrong is refused with its line") {
     CHECK_THAT(error_of(std::string("op,m,measured_us\ngemm,1,") + time + "\n"),
                Contains(":2: measured_us: '" + std::string(time) + "' is not a time"));
   }
+  for (const char* time : {"1e-310", "0.00099", "1.01e12", "1e308"}) {
+    INFO(time);
+    CHECK_THAT(error_of(std::string("op,m,measured_us\ngemm,1,") + time + "\n"),
+               Contains(":2: measured_us: " + std::string(time) + " us is no time that") &&
+                   Contains("; give microseconds from 0.001 (a nanosecond) to 1e+12"));
+  }
+  for (const char* time : {"0.001", "1e12"})
+    CHECK(error_of(std::string("op,m,measured_us\ngemm,1,") + time + "\n") == "no error");
   CHECK_THAT(error_of("op,m,measured_us\ngemm,\"1,2\n"), Contains("is not CSV"));
   CHECK_THROWS_WITH(read_measured("no/such/file.csv"),
                     Contains("no/such/file.csv: cannot be read"));
