@@ -19,6 +19,7 @@
 #include "sim/cli/workload_flags.h"
 #include "sim/config/loader.h"
 #include "sim/validation/calibration.h"
+#include "sim/validation/validation_report.h"
 
 namespace tessera::cli {
 namespace {
@@ -70,8 +71,7 @@ std::string table_of(const Calibration& c) {
   text += fmt::format("\n  {:<34}{:>6}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "errors in percent", "rows",
                       "MAPE", "median", "p90", "max", "bias");
   const auto line = [&](const char* what, const ErrorStatistics& s) {
-    text += fmt::format("  {:<34}{:>6}{:>9.2f}{:>9.2f}{:>9.2f}{:>9.2f}{:>+9.2f}\n", what, s.n,
-                        s.mape, s.median, s.p90, s.max, s.bias);
+    text += fmt::format("  {:<34}{}\n", what, error_cells(s, 2));
   };
   line("before", c.error_before);
   line("after", c.error_after);

@@ -11,17 +11,27 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 void put(Json& json, const ErrorStatistics& s) {
+  const auto figure = [&](double value) { return s.n > 0 ? Json(value) : Json(); };
   json["n"] = s.n;
-  json["mape"] = s.mape;
-  json["median"] = s.median;
-  json["p90"] = s.p90;
-  json["max"] = s.max;
-  json["bias"] = s.bias;
+  json["mape"] = figure(s.mape);
+  json["median"] = figure(s.median);
+  json["p90"] = figure(s.p90);
+  json["max"] = figure(s.max);
+  json["bias"] = figure(s.bias);
+}
+
+enum class Sign { of_negatives, always };
+
+/// In a column of `width`, with an exponent where it would touch the column before.
+std::string cell(double value, int decimals, std::size_t width, Sign sign = Sign::of_negatives) {
+  const char* const plus = sign == Sign::always && !std::signbit(value) ? "+" : "";
+  std::string text = fmt::format("{}{:.{}f}", plus, value, decimals);
+  if (text.size() >= width) text = fmt::format("{}{:.1e}", plus, value);
+  return fmt::format("{:>{}}", text, width);
 }
 
 std::string line_of(const std::string& what, const ErrorStatistics& s) {
-  return fmt::format("  {:<34}{:>6}{:>9.1f}{:>9.1f}{:>9.1f}{:>9.1f}{:>+9.1f}\n", what, s.n, s.mape,
-                     s.median, s.p90, s.max, s.bias);
+  return fmt::format("  {:<34}{}\n", what, error_cells(s, 1));
 }
 
 std::string operation_of(const MeasuredRow& row) {
@@ -53,6 +63,13 @@ struct Axis {
 
 }  // namespace
 
+std::string error_cells(const ErrorStatistics& s, int decimals) {
+  std::string text = fmt::format("{:>6}", s.n);
+  if (s.n == 0) return text + fmt::format("{0:>9}{0:>9}{0:>9}{0:>9}{0:>9}", "-");
+  for (const double value : {s.mape, s.median, s.p90, s.max}) text += cell(value, decimals, 9);
+  return text + cell(s.bias, decimals, 9, Sign::always);
+}
+
 std::string validation_table(const MeasuredTable& table, const std::vector<Prediction>& predictions,
                              const std::vector<ClassErrors>& classes) {
   std::string text = fmt::format("  {:<34}{:>6}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "errors in percent",
@@ -68,8 +85,9 @@ std::string validation_table(const MeasuredTable& table, const std::vector<Predi
                         "predicted us", "error %", "bound", "operation");
     for (const std::size_t i : c.worst) {
       const MeasuredRow& row = table.rows[i];
-      text += fmt::format("  {:>6}{:>13.2f}{:>13.2f}{:>+9.1f}  {:<8} {}\n", row.line,
-                          row.measured_us, predictions[i].us, error_percent(predictions[i], row),
+      text += fmt::format("  {:>6}{}{}{}  {:<8} {}\n", row.line, cell(row.measured_us, 2, 13),
+                          cell(predictions[i].us, 2, 13),
+                          cell(error_percent(predictions[i], row), 1, 9, Sign::always),
                           name(predictions[i].bound), operation_of(row));
     }
   }

@@ -8,6 +8,11 @@
 
 namespace tessera {
 
+/// A line's columns "rows", 6 wide, and "MAPE", "median", "p90", "max", "bias", 9 wide each:
+/// figures with so many decimals, or with an exponent where they would not fit; "-" where there are
+/// no rows.
+std::string error_cells(const ErrorStatistics& s, int decimals);
+
 /// The errors of a table, for a terminal: a line for each class with the rivals below it, then the
 /// worst rows of each class with what bounds them.
 std::string validation_table(const MeasuredTable& table, const std::vector<Prediction>& predictions,
@@ -16,7 +21,8 @@ std::string validation_table(const MeasuredTable& table, const std::vector<Predi
 /// {"schema", "chip", "measured", "classes": [{"op", "dtype", "n", "mape", "median", "p90", "max",
 /// "bias", "roofline": {...}, "fitted_roofline": {..., "efficiency", "bandwidth_share",
 /// "overhead_us"}, "worst": [{"line", "measured_us", "predicted_us", "error_pct", "bound"}]}],
-/// "wall_s"}; errors in percent.
+/// "wall_s"}; errors in percent, null where n is 0: of a class of one row none is left to test the
+/// fitted roofline on.
 nlohmann::ordered_json validation_json(const MeasuredTable& table,
                                        const std::vector<Prediction>& predictions,
                                        const std::vector<ClassErrors>& classes,

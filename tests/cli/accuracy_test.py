@@ -62,8 +62,11 @@ class Accuracy(unittest.TestCase):
         self.assertIn("| PyTorchSim (published) |  | 11.5 |", sections[0])
         self.assertIn("Measured: bench, one; bench three.", sections[0])
         self.assertIn("m=64 n=64", sections[0])
-        self.assertIn("| add bf16, `toy.rows.csv` | 1 | **{:.1f}** | {:.1f} | ".format(
+        # Of one row none is left to test the fitted roofline on.
+        self.assertIn("| add bf16, `toy.rows.csv` | 1 | **{:.1f}** | {:.1f} | - |".format(
             add["mape"], add["roofline"]["mape"]), page)
+        self.assertIn("not fitted to | 0 | - | - | - | - | - |", sections[1])
+        self.assertNotIn("| - |", sections[0])
         # Nobody publishes figures of additions, and their noise is not known.
         self.assertNotIn("published", sections[1])
         self.assertNotIn("noise", sections[1])

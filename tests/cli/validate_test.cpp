@@ -39,6 +39,18 @@ TEST_CASE("validate gives the errors of each class as text and JSON") {
   CHECK(report["classes"][0]["op"] == "gemm");
   CHECK(report["classes"][0]["n"] == 2);
   CHECK(report["classes"][1]["op"] == "add");
+
+  // The fitted roofline of one row has not been tested; that of two has, on the second.
+  CHECK(contains(text.out, "fitted roofline, other half          1  "));
+  CHECK(contains(text.out,
+                 "fitted roofline, other half          0        -        -        -        -"
+                 "        -\n"));
+  const json& untested = report["classes"][1]["fitted_roofline"];
+  CHECK(untested["n"] == 0);
+  for (const char* key : {"mape", "median", "p90", "max", "bias"}) {
+    CHECK(untested[key].is_null());
+    CHECK(report["classes"][0]["fitted_roofline"][key].is_number());
+  }
 }
 
 TEST_CASE("validate adds predicted_us, error_pct and bound to each row, the same with any jobs") {
