@@ -58,6 +58,7 @@ Json calibration_json(const Calibration& c, const std::string& chip, double wall
   json["error_before"] = statistics_json(c.error_before);
   json["error_after"] = statistics_json(c.error_after);
   if (c.folds > 0) json["error_held_out"] = statistics_json(c.error_held_out);
+  json["notes"] = c.notes;
   json["wall_s"] = wall_s;
   return json;
 }
@@ -76,6 +77,8 @@ std::string table_of(const Calibration& c) {
   line("before", c.error_before);
   line("after", c.error_after);
   if (c.folds > 0) line("held out", c.error_held_out);
+  if (!c.notes.empty()) text += "\n";
+  for (const std::string& note : c.notes) text += "  note: " + note + "\n";
   return text;
 }
 
@@ -168,7 +171,7 @@ Verb add_calibrate(CLI::App& program) {
   add_value(*app, "--rows", calibrate->rows, "N",
             "Most rows to use, drawn by the seed (default 200; 0: all)");
   add_value(*app, "--folds", calibrate->folds, "K",
-            "Folds of the cross-validation (default 5; 0: none)");
+            "Folds of the cross-validation, at most one a row (default 5; 0: none)");
   add_value(*app, "--evaluations", calibrate->evaluations, "N",
             "Most evaluations of each fit (default 120)");
   add_value(*app, "--seed", calibrate->seed, "N",

@@ -85,9 +85,12 @@ class Fitting {
     measured_ = all.size();
     shuffle(all, 0);
     if (options.most_rows > 0 && all.size() > options.most_rows) all.resize(options.most_rows);
+    fold_count_ = static_cast<int>(
+        std::min(static_cast<std::size_t>(std::max(0, options.folds)), all.size()));
+    if (fold_count_ < 2) fold_count_ = 0;
     // Dealt in the drawn order, so that folds differ by at most a row.
     for (std::size_t i = 0; i < all.size(); ++i)
-      all[i].fold = options.folds > 0 ? static_cast<int>(i) % options.folds : 0;
+      all[i].fold = fold_count_ > 0 ? static_cast<int>(i) % fold_count_ : 0;
     std::sort(all.begin(), all.end(), [](const Sample& a, const Sample& b) {
       return std::make_pair(a.table, a.row) < std::make_pair(b.table, b.row);
     });
@@ -107,7 +110,7 @@ class Fitting {
   Calibration run() {
     Calibration result;
     result.keys = keys_;
-    result.folds = static_cast<std::size_t>(options_.folds) <= folds_.size() ? options_.folds : 0;
+    result.folds = fold_count_;
     result.rows = folds_.size();
     result.measured = measured_;
     result.before = values_of_chip();
@@ -125,6 +128,7 @@ class Fitting {
     if (result.folds > 0) result.error_held_out = error_statistics(signed_percent(held_out));
     result.chip = chip_at(result.after);
     result.evaluations = static_cast<int>(known_.size());
+    result.notes = notes(result);
     return result;
   }
 
@@ -134,6 +138,31 @@ class Fitting {
     const Random random(options_.seed, stream);
     for (std::size_t i = samples.size(); i > 1; --i)
       std::swap(samples[i - 1], samples[random.bits(i) % i]);
+  }
+
+  std::vector<std::string> notes(const Calibration& result) const {
+    std::vector<std::string> notes;
+    if (options_.folds > 0 && result.rows < static_cast<std::size_t>(options_.folds)) {
+      notes.push_back(
+          result.folds == 0
+              ? "one row leaves nothing to fit where it is held out: there is no "
+                "cross-validation"
+              : fmt::format("there are {} rows: the cross-validation has {} folds, not {}",
+                            result.rows, result.folds, options_.folds));
+    }
+    const std::size_t first_model = 2 * keys_.size() + 1;
+    if (keys_.size() > 1 && static_cast<std::size_t>(options_.most_evaluations) < first_model) {
+      notes.push_back(
+          fmt::format("{} evaluations are fewer than the {} of the optimiser's first model of {} "
+                      "numbers: the values are the best that were looked at, and not fitted",
+                      options_.most_evaluations, first_model, keys_.size()));
+    }
+    if (result.folds > 0 && result.error_held_out.mape > result.error_before.mape) {
+      notes.emplace_back(
+          "rows held out are predicted worse than before the fit: it does not carry over to rows "
+          "it has not seen; fit fewer numbers, or to more rows");
+    }
+    return notes;
   }
 
   /// As a chip file can hold them: integers whole, others to six digits.
@@ -259,6 +288,7 @@ class Fitting {
   const CalibrationOptions& options_;
   std::vector<MeasuredTable> tables_;  // the rows that take part
   std::vector<int> folds_;             // of those rows, in order
+  int fold_count_ = 0;
   std::size_t measured_ = 0;
   std::map<std::vector<double>, std::vector<double>> known_;
   CalibrationOptions::Step step_;
@@ -375,6 +405,7 @@ std::string calibrated_yaml(const Calibration& calibration,
     text += fmt::format("#   held out:     {} ({}-fold cross-validation)\n",
                         describe(calibration.error_held_out), calibration.folds);
   }
+  for (const std::string& note : calibration.notes) text += "#   note: " + note + "\n";
   text += fmt::format("base: {}\n", base);
   text +=
       fmt::format("description: {} fitted to {} measurements\n", base_chip.name, calibration.rows);

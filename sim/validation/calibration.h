@@ -34,8 +34,8 @@ std::vector<FittedKey> default_fitted_keys(const std::vector<MeasuredTable>& tab
 struct CalibrationOptions {
   PredictionOptions prediction;  ///< of each row; its progress is not used
   std::size_t most_rows = 200;   ///< 0: all; else so many, drawn by `seed`
-  int folds = 5;                 ///< of the cross-validation; 0: none
-  int most_evaluations = 120;    ///< of each fit
+  int folds = 5;                 ///< of the cross-validation, at most one a row; 0: none
+  int most_evaluations = 120;    ///< of each fit; 2 keys + 1 make the optimiser's first model
   std::uint64_t seed = 1;
   /// Called before each evaluation of all rows: the fit it is of, out of how many, its number in
   /// that fit, and the least error so far.
@@ -54,6 +54,7 @@ struct Calibration {
   ErrorStatistics error_before, error_after;
   ErrorStatistics error_held_out;  ///< each row predicted by a fit to the folds without it
   int folds = 0, evaluations = 0;
+  std::vector<std::string> notes;  ///< what the reader should know: why not to trust it
 };
 
 /// Fits the keys to the measurements of all tables together, from the chip's own values:

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -60,6 +61,27 @@ TEST_CASE("calibrate writes a chip that validate finds closer, and says what it 
   CHECK(contains(folder.read("again.yaml"), "gap_us: 1.5  # given by --set"));
   CHECK(json::parse(folder.read("again.json"))["error_after"]["n"] == 6);
   CHECK(run({"validate", "--chip", folder / "again.yaml", "--measured", table}).status == 0);
+}
+
+TEST_CASE("calibrate notes what speaks against its values, as text, JSON and in the chip file") {
+  const ScratchFolder folder;
+  const std::string table = folder.write("rows.csv", rows), to = folder / "mine.yaml";
+  std::vector<std::string> arguments = calibration(table, to);
+  std::replace(arguments.begin(), arguments.end(), std::string("2"), std::string("7"));
+  std::replace(arguments.begin(), arguments.end(), std::string("30"), std::string("3"));
+  arguments.insert(arguments.end(), {"--json", folder / "mine.json"});
+  const Outcome outcome = run(arguments);
+  INFO(outcome.out << outcome.err);
+  REQUIRE(outcome.status == 0);
+  CHECK(contains(outcome.out, "  held out  "));
+  const json notes = json::parse(folder.read("mine.json"))["notes"];
+  REQUIRE(notes.size() >= 2);
+  for (const json& note : notes) {
+    CHECK(contains(outcome.out, "\n  note: " + note.get<std::string>() + "\n"));
+    CHECK(contains(folder.read("mine.yaml"), "\n#   note: " + note.get<std::string>() + "\n"));
+  }
+  CHECK(contains(outcome.out, "there are 6 rows: the cross-validation has 6 folds, not 7"));
+  CHECK(contains(outcome.out, "3 evaluations are fewer than the 5"));
 }
 
 TEST_CASE("calibrate refuses what it cannot fit and writes nothing") {

@@ -119,6 +119,64 @@ TEST_CASE("a fit that finds nothing better than the chip's own values keeps them
   CHECK(result.after == std::vector<double>{4, 0.7});
 }
 
+TEST_CASE("with fewer rows than folds each row is one, and a note says so") {
+  const ChipConfig start = linked_toy();
+  MeasuredTable table = measured_on(linked_toy({"collective.start_us=2.5"}));
+  const auto keys = fitted_keys({"collective.start_us"}, start);
+  CalibrationOptions options;
+  options.most_evaluations = 9;
+  const auto of_rows = [&](std::size_t rows, int folds) {
+    options.most_rows = rows;
+    options.folds = folds;
+    return calibrate({table}, start, keys, options);
+  };
+  const Calibration six = of_rows(6, 7);
+  CHECK(six.folds == 6);
+  CHECK(six.error_held_out.n == 6);
+  const std::string note = "there are 6 rows: the cross-validation has 6 folds, not 7";
+  CHECK(six.notes == std::vector<std::string>{note});
+  CHECK_THAT(calibrated_yaml(six, {table}, "toy", start, "1.2.3", 1),
+             Contains("\n#   note: " + note + "\nbase: toy\n"));
+  CHECK(of_rows(6, 6).notes.empty());
+  const Calibration one = of_rows(1, 5);
+  CHECK(one.folds == 0);
+  REQUIRE(one.notes.size() == 1);
+  CHECK_THAT(one.notes[0], Contains("there is no cross-validation"));
+  CHECK(of_rows(1, 0).notes.empty());
+}
+
+TEST_CASE("a note says when rows held out are predicted worse than before the fit") {
+  const ChipConfig start = linked_toy();
+  MeasuredTable table = measured_on(start);
+  table.rows.resize(2);
+  // No start fits both: the fit to the second moves the first away from its own.
+  table.rows[1].measured_us *= 1.3;
+  CalibrationOptions options;
+  options.folds = 2;
+  options.most_evaluations = 20;
+  const auto keys = fitted_keys({"collective.start_us"}, start);
+  const Calibration result = calibrate({table}, start, keys, options);
+  CHECK(result.error_held_out.mape > result.error_before.mape);
+  REQUIRE(result.notes.size() == 1);
+  CHECK_THAT(result.notes[0], Contains("predicted worse than before the fit"));
+}
+
+TEST_CASE("a note says when there are too few evaluations for the optimiser's first model") {
+  const ChipConfig start = linked_toy();
+  const MeasuredTable table = measured_on(start);
+  CalibrationOptions options;
+  options.folds = 0;
+  const auto with = [&](const std::vector<std::string>& keys, int evaluations) {
+    options.most_evaluations = evaluations;
+    return calibrate({table}, start, fitted_keys(keys, start), options).notes;
+  };
+  const std::vector<std::string> two = {"collective.start_us", "link.latency_us"};
+  REQUIRE(with(two, 4).size() == 1);
+  CHECK_THAT(with(two, 4)[0], Contains("4 evaluations are fewer than the 5"));
+  CHECK(with(two, 5).empty());
+  CHECK(with({"link.latency_us"}, 2).empty());
+}
+
 TEST_CASE("what is to be fitted has to be a number of the chip within a range") {
   const ChipConfig chip = load_chip("h100-sxm", {}, chips);
   CHECK_THAT(complaint({"launch.gap"}, chip), Contains("did you mean 'launch.gap_us'?"));
