@@ -54,6 +54,53 @@ std::int64_t written(const OneKernel& k, const std::vector<std::string>& overrid
   return bytes / segment;
 }
 
+/// A toy with two partitions, cores 0 and 1 near the first; pipes so wide that they do not show.
+/// `near` and `far` are what a read of a segment alone takes: the port (64 B a cycle) or the link,
+/// the latency of its way, copy engine and barrier.
+struct Halves {
+  int link_bytes = 64, far_latency = 500, replicate = 0, read_bytes = 32768;
+  ChipConfig chip() const {
+    return test::chip("toy", {"l2.size_mib=2", "l2.partitions=2", "l2.near_latency_cycles=200",
+                              fmt::format("l2.far_latency_cycles={}", far_latency),
+                              fmt::format("l2.link_bytes_per_cycle={}", link_bytes),
+                              fmt::format("l2.replicate_far={}", replicate),
+                              fmt::format("l2.read_bytes_per_cycle={}", read_bytes),
+                              "l2.write_bytes_per_cycle=32768", "dma.max_outstanding_kib=4096"});
+  }
+  std::int64_t near() const { return segment / 64 + 200 + 100 + 20; }
+  std::int64_t far() const { return segment / link_bytes + far_latency + 100 + 20; }
+};
+
+/// Core `core` (one block on each) reads those segments of a warm tensor, all at once, `times`
+/// over.
+OneKernel warm_reading(const std::vector<std::int64_t>& segments, int core = 0, int times = 1) {
+  OneKernel k;
+  k.tensor("x", 32 * 128, 64, true).barrier("full", 1, 1);
+  k.kernel().grid = 4;
+  const VarId i = 3;
+  // Blocks before `core` find nothing to do, those after it nothing either.
+  std::vector<Instruction> code = {Loop{i, core, Expr::var(var_cluster, 1, 1), 1000},
+                                   Loop{i + 1, Expr::var(var_cluster), core + 1, 1000}};
+  for (int time = 0; time < times; ++time) {
+    code.emplace_back(Expect{0, static_cast<std::int64_t>(segments.size()) * segment});
+    for (const std::int64_t s : segments) code.emplace_back(Load{0, s * 128, 0, 128, 64});
+    code.emplace_back(Wait{0});
+  }
+  code.insert(code.end(), {End{}, End{}});
+  k.role("worker", code);
+  return k;
+}
+
+/// Of the 32 segments of that tensor those whose home is not near core 0.
+std::vector<std::int64_t> far_segments() {
+  std::vector<std::int64_t> far;
+  for (std::int64_t s = 0; s < 32; ++s) {
+    if (warm_reading({s}).cycles(Halves().chip()) != Halves().near()) far.push_back(s);
+  }
+  REQUIRE(far.size() >= 8);
+  return far;
+}
+
 /// Whole segments of a share of `segments`.
 std::int64_t whole(double segments) { return static_cast<std::int64_t>(std::floor(segments)); }
 
@@ -164,6 +211,88 @@ TEST_CASE("where the L2 keeps far data twice, what a run loads fills more of it"
   CHECK(check(false, two, 1) == 20);
   CHECK(check(false, replicating, 1.5) == 19);
   CHECK(check(true, replicating, 2) == 17);
+}
+
+TEST_CASE(
+    "a hit takes the latency of its way, near in one half of the cores and far in the other") {
+  const Halves halves;
+  const ChipConfig on = halves.chip();
+  std::int64_t near = 0;
+  for (std::int64_t s = 0; s < 32; ++s) {
+    INFO("segment " << s);
+    const std::int64_t first = warm_reading({s}, 0).cycles(on);
+    CHECK((first == halves.near() || first == halves.far()));
+    near += first == halves.near() ? 1 : 0;
+    // Cores 0 and 1 are near one partition, 2 and 3 near the other.
+    CHECK(warm_reading({s}, 1).cycles(on) == first);
+    CHECK(warm_reading({s}, 2).cycles(on) == halves.near() + halves.far() - first);
+    CHECK(warm_reading({s}, 3).cycles(on) == halves.near() + halves.far() - first);
+  }
+  // Homes are hashed: about half.
+  CHECK(near >= 8);
+  CHECK(near <= 24);
+  // A far way no longer than the near one shows in nothing.
+  const Halves alike{64, 200};
+  for (const std::int64_t s : far_segments())
+    CHECK(warm_reading({s}).cycles(alike.chip()) == alike.near());
+}
+
+TEST_CASE("reads of far data pass the link between the partitions, one behind the other") {
+  const std::vector<std::int64_t> far = far_segments();
+  const auto count = static_cast<std::int64_t>(far.size());
+  std::vector<std::int64_t> near;
+  for (std::int64_t s = 0; s < 32; ++s) {
+    if (std::find(far.begin(), far.end(), s) == far.end()) near.push_back(s);
+  }
+  for (const int link : {8, 16, 32}) {
+    const Halves halves{link};
+    CHECK(warm_reading(far).cycles(halves.chip()) == count * segment / link + 500 + 100 + 20);
+    // Near data passes the core's port alone.
+    CHECK(warm_reading(near).cycles(halves.chip()) ==
+          static_cast<std::int64_t>(near.size()) * segment / 64 + 200 + 100 + 20);
+    const OpResult op = warm_reading(far).run(halves.chip()).ops[0];
+    CHECK(op.hbm_read.value == 0);
+    CHECK(op.core_cycles[static_cast<std::size_t>(Cause::l2)] >= count * segment / link + 500);
+    CHECK(op.core_cycles[static_cast<std::size_t>(Cause::noc)] == 0);
+  }
+  // A link as wide as twice the port: the port is what they wait for, and the far latency hides
+  // behind it.
+  CHECK(warm_reading(far).cycles(Halves{128}.chip()) == count * segment / 64 + 200 + 100 + 20);
+}
+
+TEST_CASE("far data passes its home's read pipe as well") {
+  // A partition's pipe moves half of l2.read_bytes_per_cycle: 16 B a cycle.
+  const Halves narrow{64, 500, 0, 32};
+  CHECK(warm_reading({far_segments().front()}).cycles(narrow.chip()) ==
+        segment / 16 + 500 + 100 + 20);
+}
+
+TEST_CASE("what is far is near the second time where the near partition keeps a copy") {
+  const Halves keeps{64, 500, 1}, keeps_not;
+  const std::int64_t s = far_segments().front();
+  CHECK(warm_reading({s}, 0, 2).cycles(keeps_not.chip()) == 2 * keeps_not.far());
+  CHECK(warm_reading({s}, 0, 2).cycles(keeps.chip()) == keeps.far() + keeps.near());
+}
+
+TEST_CASE("stores to far data take the far latency and the link until they are seen") {
+  const std::vector<std::int64_t> far = far_segments();
+  const auto store = [&](std::size_t count, bool waits) {
+    OneKernel k;
+    k.tensor("y", 32 * 128, 64);
+    std::vector<Instruction> code;
+    for (std::size_t i = 0; i < count; ++i) code.emplace_back(Store{0, far[i] * 128, 0, 128, 64});
+    if (waits) code.insert(code.end(), {StoreWait{0}, Setup{100000}});
+    k.role("worker", code);
+    return k;
+  };
+  for (const int link : {8, 64}) {
+    const ChipConfig on = Halves{link}.chip();
+    // Scratchpad and copy engine, 20 and 100, as for every store.
+    CHECK(store(1, false).cycles(on) == segment / link + 500 + 20 + 100);
+    CHECK(store(4, false).cycles(on) == 4 * segment / link + 500 + 20 + 100);
+    // Who reuses the scratchpad waits for the port alone.
+    CHECK(store(4, true).cycles(on) == 4 * segment / 64 + 20 + 100 + 100000);
+  }
 }
 
 TEST_CASE("a section that writes more than may be dirty finds as much dirty, and pushes it out") {
