@@ -79,3 +79,36 @@ TEST_CASE("the GEMM mapper's choice is close to the best candidate in simulation
   std::nth_element(regrets.begin(), regrets.begin() + regrets.size() / 2, regrets.end());
   CHECK(regrets[regrets.size() / 2] < 0.05);
 }
+
+TEST_CASE("the order of a GEMM's tiles changes what it reads from memory") {
+  // Operands of 8 MiB each through an L2 of 2 MiB, tiles in 32 rows of 16.
+  const ChipConfig on = chip("h100-sxm", {"core.count=16", "l2.size_mib=2"});
+  const Trace chosen = op_trace("gemm m=4096 n=4096 k=1024 dtype=bf16", on);
+  const auto groups_of = [](Trace& trace) {
+    std::vector<std::int64_t*> groups;
+    for (Kernel& kernel : trace.sections[0].kernels) {
+      for (Role& role : kernel.roles) {
+        for (Instruction& instruction : role.code) {
+          if (auto* raster = std::get_if<Raster>(&instruction)) groups.push_back(&raster->group);
+        }
+      }
+    }
+    return groups;
+  };
+  SimulationOptions options;
+  options.clock_mhz = on.clock.core_mhz;
+  const auto read_in_groups_of = [&](std::int64_t rows) {
+    Trace trace = chosen;
+    for (std::int64_t* group : groups_of(trace)) *group = rows;
+    return static_cast<double>(simulate(trace, on, options).ops[0].hbm_read.value);
+  };
+  Trace copy = chosen;
+  REQUIRE_FALSE(groups_of(copy).empty());
+  const std::int64_t group = *groups_of(copy).front();
+  REQUIRE(group > 1);
+  REQUIRE(group < 32);
+  const double read = read_in_groups_of(group);
+  // One row of tiles after the other reads all of B for each, one column after the other all of A.
+  CHECK(read_in_groups_of(1) > 1.2 * read);
+  CHECK(read_in_groups_of(32) > 1.2 * read);
+}
