@@ -442,13 +442,18 @@ struct Assign {
   void operator()(std::string* (*member)(ChipConfig&)) const { set_text(entry, *member(chip)); }
 };
 
-// Where each key got its value; what is not in it has its default.
-using Origins = std::map<std::string, Entry>;
+// Where each key got its value; what is not in it has its default. Each file, and the overrides,
+// is a layer above its base.
+struct Origin {
+  SourceLocation where;
+  int layer = 0;
+};
+using Origins = std::map<std::string, Origin>;
 
-void assign(const Entry& entry, ChipConfig& chip, Origins& origins) {
+void assign(const Entry& entry, int layer, ChipConfig& chip, Origins& origins) {
   const KeyInfo* key = find_key(entry.key);  // known: the reader and parse_override refuse others
   std::visit(Assign{*key, entry, chip}, key->member);
-  origins[entry.key] = entry;
+  origins[entry.key] = {entry.where, layer};
 }
 
 // Throws InputError unless the entry's key is one of a chip.
@@ -477,27 +482,30 @@ Entry parse_override(const std::string& text) {
 
 bool is_power_of_two(std::int64_t value) { return value > 0 && (value & (value - 1)) == 0; }
 
-// `fail(key, wrong, right)` throws with the place where `key` was given.
-using Fail = std::function<void(const std::string&, const std::string&, const std::string&)>;
+// `fail(keys, wrong, right)` throws: the first key is wrong, by itself or beside the others.
+using Fail =
+    std::function<void(const std::vector<std::string>&, const std::string&, const std::string&)>;
 
 void check_ranges(const ChipConfig& chip, const Fail& fail) {
   for (const KeyInfo& key : chip_schema()) {
     if (key.type == KeyType::text) continue;
     const double value = value_number(key, chip);
     if (!(value >= key.min && value <= key.max))
-      fail(key.name, value_text(key, chip) + " is out of range", expected(key));
+      fail({key.name}, value_text(key, chip) + " is out of range", expected(key));
   }
 }
 
 void check_cores(const ChipConfig& chip, const Fail& fail) {
   if (chip.clock.min_mhz > chip.clock.core_mhz)
-    fail("clock.min_mhz", fmt::format("{} is above clock.core_mhz", chip.clock.min_mhz),
+    fail({"clock.min_mhz", "clock.core_mhz"},
+         fmt::format("{} is above clock.core_mhz", chip.clock.min_mhz),
          fmt::format("at most {}", chip.clock.core_mhz));
   if (chip.core.max_cluster > chip.core.count)
-    fail("core.max_cluster", fmt::format("{} is above core.count", chip.core.max_cluster),
+    fail({"core.max_cluster", "core.count"},
+         fmt::format("{} is above core.count", chip.core.max_cluster),
          fmt::format("at most {}", chip.core.count));
   if (chip.core.max_blocks > chip.core.max_warps)
-    fail("core.max_blocks",
+    fail({"core.max_blocks", "core.max_warps"},
          fmt::format("{} is above core.max_warps: a block has at least one warp",
                      chip.core.max_blocks),
          fmt::format("at most {}", chip.core.max_warps));
@@ -505,10 +513,11 @@ void check_cores(const ChipConfig& chip, const Fail& fail) {
   if (tensor.fp16_flops_per_cycle + tensor.bf16_flops_per_cycle + tensor.tf32_flops_per_cycle +
           tensor.fp8_flops_per_cycle ==
       0)
-    fail("tensor_core.bf16_flops_per_cycle", "every tensor-core rate is 0",
+    fail({"tensor_core.bf16_flops_per_cycle"}, "every tensor-core rate is 0",
          "give the rate of one format at least");
   if (chip.scratchpad.reserved_per_block_bytes >= std::int64_t{chip.scratchpad.size_kib} * 1024)
-    fail("scratchpad.reserved_per_block_bytes", "leaves a block no scratchpad",
+    fail({"scratchpad.reserved_per_block_bytes", "scratchpad.size_kib"},
+         "leaves a block no scratchpad",
          fmt::format("below scratchpad.size_kib, {} B",
                      std::int64_t{chip.scratchpad.size_kib} * 1024));
 }
@@ -517,7 +526,8 @@ void check_l2(const ChipConfig& chip, const Fail& fail) {
   const L2Config& l2 = chip.l2;
   const auto divides = [&](const char* key, std::int64_t value) {
     if (value % l2.partitions != 0)
-      fail(key, fmt::format("{} does not divide by l2.partitions, {}", value, l2.partitions),
+      fail({key, "l2.partitions"},
+           fmt::format("{} does not divide by l2.partitions, {}", value, l2.partitions),
            fmt::format("a multiple of {}, e.g. {}", l2.partitions,
                        std::max<std::int64_t>(1, value / l2.partitions) * l2.partitions));
   };
@@ -525,14 +535,15 @@ void check_l2(const ChipConfig& chip, const Fail& fail) {
   divides("l2.read_bytes_per_cycle", l2.read_bytes_per_cycle);
   divides("l2.write_bytes_per_cycle", l2.write_bytes_per_cycle);
   if (l2.partitions > chip.core.count)
-    fail("l2.partitions", fmt::format("{} is above core.count", l2.partitions),
+    fail({"l2.partitions", "core.count"}, fmt::format("{} is above core.count", l2.partitions),
          fmt::format("at most {}", chip.core.count));
   if (l2.partitions > 1 && l2.link_bytes_per_cycle == 0)
-    fail("l2.link_bytes_per_cycle", "0 with several partitions", "give the rate between them");
+    fail({"l2.link_bytes_per_cycle", "l2.partitions"}, "0 with several partitions",
+         "give the rate between them");
   if (!is_power_of_two(l2.line_bytes))
-    fail("l2.line_bytes", fmt::format("{} is not a power of two", l2.line_bytes), "e.g. 128");
+    fail({"l2.line_bytes"}, fmt::format("{} is not a power of two", l2.line_bytes), "e.g. 128");
   if (l2.far_latency_cycles < l2.near_latency_cycles)
-    fail("l2.far_latency_cycles",
+    fail({"l2.far_latency_cycles", "l2.near_latency_cycles"},
          fmt::format("{} is below l2.near_latency_cycles", l2.far_latency_cycles),
          fmt::format("at least {}", l2.near_latency_cycles));
 }
@@ -540,29 +551,31 @@ void check_l2(const ChipConfig& chip, const Fail& fail) {
 void check_hbm(const ChipConfig& chip, const Fail& fail) {
   const HbmConfig& hbm = chip.hbm;
   const auto power_of_two = [&](const char* key, int value, const char* example) {
-    if (!is_power_of_two(value)) fail(key, fmt::format("{} is not a power of two", value), example);
+    if (!is_power_of_two(value))
+      fail({key}, fmt::format("{} is not a power of two", value), example);
   };
   power_of_two("hbm.row_bytes", hbm.row_bytes, "e.g. 1024");
   power_of_two("hbm.burst_bytes", hbm.burst_bytes, "e.g. 32 or 64");
   power_of_two("hbm.interleave_bytes", hbm.interleave_bytes, "e.g. 256 or 512");
   if (hbm.interleave_bytes % hbm.burst_bytes != 0)
-    fail("hbm.interleave_bytes",
+    fail({"hbm.interleave_bytes", "hbm.burst_bytes"},
          fmt::format("{} is not a multiple of hbm.burst_bytes", hbm.interleave_bytes),
          fmt::format("a multiple of {}", hbm.burst_bytes));
   if (hbm.interleave_bytes > hbm.row_bytes)
-    fail("hbm.interleave_bytes", fmt::format("{} is above hbm.row_bytes", hbm.interleave_bytes),
+    fail({"hbm.interleave_bytes", "hbm.row_bytes"},
+         fmt::format("{} is above hbm.row_bytes", hbm.interleave_bytes),
          fmt::format("at most {}", hbm.row_bytes));
   if (hbm.banks % hbm.bank_groups != 0)
-    fail("hbm.banks",
+    fail({"hbm.banks", "hbm.bank_groups"},
          fmt::format("{} does not divide by hbm.bank_groups, {}", hbm.banks, hbm.bank_groups),
          fmt::format("a multiple of {}", hbm.bank_groups));
   power_of_two("hbm.banks", hbm.banks, "e.g. 16");
   power_of_two("hbm.bank_groups", hbm.bank_groups, "e.g. 4");
   if (hbm.tras_ns < hbm.trcd_ns)
-    fail("hbm.tras_ns", fmt::format("{} is below hbm.trcd_ns", hbm.tras_ns),
+    fail({"hbm.tras_ns", "hbm.trcd_ns"}, fmt::format("{} is below hbm.trcd_ns", hbm.tras_ns),
          fmt::format("at least {}", hbm.trcd_ns));
   if (hbm.trfc_ns >= hbm.trefi_ns)
-    fail("hbm.trfc_ns",
+    fail({"hbm.trfc_ns", "hbm.trefi_ns"},
          fmt::format("{} is not below hbm.trefi_ns: refresh would take all the time", hbm.trfc_ns),
          fmt::format("below {}", hbm.trefi_ns));
   // The memory model counts picoseconds: a burst must last some, and bandwidth must not be so low
@@ -570,7 +583,7 @@ void check_hbm(const ChipConfig& chip, const Fail& fail) {
   const double channels = static_cast<double>(hbm.stacks) * hbm.pseudo_channels_per_stack;
   const double burst_ps = 1e3 * hbm.burst_bytes * channels / hbm.bandwidth_gbps;
   if (burst_ps < 10 || burst_ps > 1e9)
-    fail("hbm.bandwidth_gbps",
+    fail({"hbm.bandwidth_gbps", "hbm.burst_bytes", "hbm.stacks", "hbm.pseudo_channels_per_stack"},
          fmt::format("one burst of {} B on one of {} pseudo-channels would take {:.3g} ns",
                      hbm.burst_bytes, channels, burst_ps / 1e3),
          "check the unit (10^9 bytes a second) and the number of channels");
@@ -578,23 +591,47 @@ void check_hbm(const ChipConfig& chip, const Fail& fail) {
 
 void check_launch_and_power(const ChipConfig& chip, const Fail& fail) {
   if (chip.launch.overlap_us > chip.launch.gap_us)
-    fail("launch.overlap_us", fmt::format("{} is above launch.gap_us", chip.launch.overlap_us),
+    fail({"launch.overlap_us", "launch.gap_us"},
+         fmt::format("{} is above launch.gap_us", chip.launch.overlap_us),
          fmt::format("at most {}", chip.launch.gap_us));
   if (chip.power.idle_w >= chip.power.cap_w)
-    fail("power.idle_w", fmt::format("{} is not below power.cap_w", chip.power.idle_w),
+    fail({"power.idle_w", "power.cap_w"},
+         fmt::format("{} is not below power.cap_w", chip.power.idle_w),
          fmt::format("below {}", chip.power.cap_w));
   if (chip.power.peak_w > 0 && chip.power.peak_w < chip.power.cap_w)
-    fail("power.peak_w", fmt::format("{} is below power.cap_w", chip.power.peak_w),
+    fail({"power.peak_w", "power.cap_w"}, fmt::format("{} is below power.cap_w", chip.power.peak_w),
          fmt::format("at least {}, or 0", chip.power.cap_w));
 }
 
 void check_relations(const ChipConfig& chip, const Fail& fail) {
   check_ranges(chip, fail);
   check_cores(chip, fail);
-  check_units(chip, fail);
+  check_units(chip, [&](const std::string& key, const std::string& wrong,
+                        const std::string& right) { fail({key}, wrong, right); });
   check_l2(chip, fail);
   check_hbm(chip, fail);
   check_launch_and_power(chip, fail);
+}
+
+// Throws with the place of the key that was given last: where a file or an override contradicts
+// what stands below it, the user has to look there.
+[[noreturn]] void blame(const std::vector<std::string>& keys, const std::string& wrong,
+                        const std::string& right, const ChipConfig& chip, const Origins& origins,
+                        const std::string& path) {
+  const std::string& first = keys.front();
+  const auto origin_of = [&](const std::string& key) {
+    const auto found = origins.find(key);
+    return found == origins.end() ? Origin{{path, 0}, -1} : found->second;
+  };
+  std::string last = first;
+  for (const std::string& key : keys) {
+    if (origin_of(key).layer > origin_of(last).layer) last = key;
+  }
+  if (last == first) throw InputError(origin_of(first).where, first, wrong, right);
+  throw InputError(
+      origin_of(last).where, last,
+      fmt::format("{} does not go with {}: {}", value_text(*find_key(last), chip), first, wrong),
+      fmt::format("{} for {}", right, first));
 }
 
 std::string yaml_quoted(const std::string& text) {
@@ -653,15 +690,16 @@ ChipConfig load_chip(const std::string& name_or_path, const std::vector<std::str
   const std::vector<ChipFile> chain = read_chain(path, search_dirs);
   ChipConfig chip;
   Origins origins;
-  for (auto file = chain.rbegin(); file != chain.rend(); ++file) {
+  int layer = 0;
+  for (auto file = chain.rbegin(); file != chain.rend(); ++file, ++layer) {
     const bool is_base = std::next(file) != chain.rend();
     for (const Entry& entry : file->entries) {
       // What a chip is called is its own.
       if (is_base && (entry.key == "name" || entry.key == "description")) continue;
-      assign(entry, chip, origins);
+      assign(entry, layer, chip, origins);
     }
   }
-  for (const std::string& text : overrides) assign(parse_override(text), chip, origins);
+  for (const std::string& text : overrides) assign(parse_override(text), layer, chip, origins);
   if (chip.name.empty()) chip.name = fs::path(path).stem().string();
 
   std::vector<std::string> missing;
@@ -674,17 +712,15 @@ ChipConfig load_chip(const std::string& name_or_path, const std::vector<std::str
                      "give them, or name a base: chip that does");
 
   check_relations(
-      chip, [&](const std::string& key, const std::string& wrong, const std::string& right) {
-        const auto origin = origins.find(key);
-        throw InputError(origin == origins.end() ? SourceLocation{path, 0} : origin->second.where,
-                         key, wrong, right);
-      });
+      chip, [&](const std::vector<std::string>& keys, const std::string& wrong,
+                const std::string& right) { blame(keys, wrong, right, chip, origins, path); });
   return chip;
 }
 
 void check_chip(const ChipConfig& chip) {
-  check_relations(chip, [](const std::string& key, const std::string& wrong,
-                           const std::string& right) { throw InputError(key, wrong, right); });
+  check_relations(chip,
+                  [](const std::vector<std::string>& keys, const std::string& wrong,
+                     const std::string& right) { throw InputError(keys.front(), wrong, right); });
 }
 
 void set_key(ChipConfig& chip, const std::string& key, const std::string& text,

@@ -342,6 +342,22 @@ TEST_CASE("a contradiction is reported where its key was given") {
   CHECK_THAT(set_error("clock.min_mhz=2000"), StartsWith("--set: clock.min_mhz"));
 }
 
+TEST_CASE("of keys that contradict each other the one given last is named, with its place") {
+  CHECK(set_error("power.cap_w=4") ==
+        "--set: power.cap_w: 4 does not go with power.idle_w: 5 is not below power.cap_w; below 4 "
+        "for power.idle_w");
+  CHECK_THAT(set_error("hbm.trcd_ns=31"),
+             StartsWith("--set: hbm.trcd_ns: 31 does not go with hbm.tras_ns: 30 is below"));
+  CHECK_THAT(set_error("l2.partitions=2"), StartsWith("--set: l2.partitions: 2 does not go with"));
+  CHECK_THAT(text_error("base: toy\npower:\n  cap_w: 4\n"),
+             StartsWith("chip.yaml:3: power.cap_w: 4 does not go with power.idle_w: 5 is not"));
+  // Of two in one place it is the one that is compared.
+  CHECK_THAT(text_error("base: toy\npower:\n  idle_w: 9\n  cap_w: 4\n"),
+             StartsWith("chip.yaml:3: power.idle_w: 9 is not below power.cap_w; below 4"));
+  CHECK_THAT(load_error("toy", {"power.cap_w=4", "power.idle_w=4"}),
+             StartsWith("--set: power.idle_w: 4 is not below power.cap_w"));
+}
+
 TEST_CASE("check_chip checks chips that came from elsewhere") {
   ChipConfig chip = load_chip("toy", {}, {kChips});
   CHECK_NOTHROW(check_chip(chip));
