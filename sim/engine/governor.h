@@ -12,7 +12,8 @@ namespace tessera {
 //   E(f) = (tensor FLOPs * pJ + vector FLOPs * pJ + scratchpad and L2 bytes * pJ)
 //          * (f / clock.core_mhz) ^ voltage_exponent + memory bytes * pJ
 //   P(f) = idle_w + E(f) / T(f)
-// A run that goes on forever (sustained) has the highest clock for which P(f) <= cap_w. The power
+// A run that goes on forever (sustained) has the highest clock for which P(f) <= cap_w, or the
+// lowest there is (min_mhz), whatever it draws there. The power
 // controller sees power through a first-order filter of time constant window_ms, so a burst that
 // starts from idle may draw up to peak_w, what the regulators deliver, until the filtered power
 // reaches the cap; then it runs at the sustained clock:
@@ -58,8 +59,8 @@ struct PowerProfile {
 double power_w(const PowerProfile& profile, const ChipConfig& chip, double clock_mhz);
 
 /// The profile of one execution of a trace before it is simulated, from its operations: time =
-/// 1/0.9 of the roofline and the launch gaps; energy from FLOPs and compulsory bytes, with L2 and
-/// scratchpad traffic of a 128 x 256 output tile, a tenth of a GEMM's L2 traffic from memory.
+/// roofline / 0.75, launch gaps and 2 us a kernel; energy from FLOPs and compulsory bytes, with L2
+/// and scratchpad traffic of a 128 x 256 output tile, a tenth of a GEMM's L2 traffic from memory.
 PowerProfile estimated_profile(const Trace& trace, const ChipConfig& chip, Operands operands);
 
 /// The mean clock at which the power controller lets `profile` run: whole MHz, in [clock.min_mhz,

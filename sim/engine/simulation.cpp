@@ -359,7 +359,13 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
         "{} of {} sections took the result of an identical one (--no-reuse simulates all)",
         result.reused_sections, result.reused_sections + result.simulated_sections));
   }
-  if (options.clock_mhz > 0 && result.power_w > chip.power.cap_w) {
+  if (options.clock_mhz <= 0 && result.power_w > chip.power.cap_w &&
+      result.clock_mhz <= chip.clock.min_mhz) {
+    result.notes.push_back(fmt::format(
+        "at its lowest clock, {:.0f} MHz, the chip draws {:.0f} W: the {:.0f} W power cap is "
+        "exceeded (boost: {:.0f})",
+        result.clock_mhz, result.power_w, chip.power.cap_w, chip.clock.core_mhz));
+  } else if (options.clock_mhz > 0 && result.power_w > chip.power.cap_w) {
     result.notes.push_back(
         fmt::format("at the locked clock the chip draws {:.0f} W, its cap is {:.0f} W",
                     result.power_w, chip.power.cap_w));

@@ -76,3 +76,25 @@ TEST_CASE("a locked clock is obeyed, and the report says when the cap would not 
   REQUIRE_FALSE(run.notes.empty());
   CHECK(run.notes.back().find("its cap is 700 W") != std::string::npos);
 }
+
+TEST_CASE("where even the lowest clock exceeds the cap, the report says so") {
+  const std::string text = "gemm m=4096 n=4096 k=4096 dtype=bf16";
+  const auto notes_of = [&](const std::vector<std::string>& overrides, bool exceeds) {
+    const ChipConfig on = chip("h100-sxm", overrides);
+    const RunResult run = run_for(text, on, 0);
+    CHECK((run.power_w > on.power.cap_w) == exceeds);
+    REQUIRE_FALSE(run.notes.empty());
+    return run.notes.back();
+  };
+  CHECK(
+      notes_of({"power.cap_w=300"}, true).find("at its lowest clock, 1200 MHz, the chip draws ") ==
+      0);
+  CHECK(notes_of({"power.cap_w=300"}, true)
+            .find(" W: the 300 W power cap is exceeded (boost: 1980") != std::string::npos);
+  // Also where it is the only clock.
+  CHECK(
+      notes_of({"power.cap_w=300", "clock.min_mhz=1980"}, true).find("at its lowest clock, 1980") ==
+      0);
+  CHECK(notes_of({"power.cap_w=500"}, false).find("the 500 W power cap holds the clock at ") == 0);
+}
+
