@@ -359,6 +359,11 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
         "{} of {} sections took the result of an identical one (--no-reuse simulates all)",
         result.reused_sections, result.reused_sections + result.simulated_sections));
   }
+  if (options.clock_mhz > chip.clock.core_mhz) {
+    result.notes.push_back(
+        fmt::format("the clock is locked at {:.0f} MHz, above the boost clock of {:.0f} MHz",
+                    options.clock_mhz, chip.clock.core_mhz));
+  }
   if (options.clock_mhz <= 0 && result.power_w > chip.power.cap_w &&
       result.clock_mhz <= chip.clock.min_mhz) {
     result.notes.push_back(fmt::format(

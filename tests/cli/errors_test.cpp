@@ -129,6 +129,7 @@ TEST_CASE("workload flags that contradict each other are refused") {
   };
   refused({"--op", gemm, "--model", "gpt2-xl"}, {"--op: given with --model"});
   refused({"--op", gemm, "--seq", "16"}, {"--seq: applies to --model only"});
+  refused({"--op", gemm, "--clock-mhz", "100000"}, {"--clock-mhz", "1 to 10000"});
   refused({"--model", "gpt2-xl"}, {"--phase: missing"});
   refused({"--model", "gpt2-xl", "--phase", "prefil"}, {"phase", "prefill"});
   refused({"--model", "gpt2-xl", "--phase", "prefill"}, {"--seq: missing"});

@@ -98,3 +98,15 @@ TEST_CASE("where even the lowest clock exceeds the cap, the report says so") {
   CHECK(notes_of({"power.cap_w=500"}, false).find("the 500 W power cap holds the clock at ") == 0);
 }
 
+TEST_CASE("a clock locked above the boost clock is noted") {
+  const ChipConfig on = chip("h100-sxm");
+  const auto notes_at = [&](double mhz) {
+    SimulationOptions options;
+    options.clock_mhz = mhz;
+    return simulate(op_trace("gemm m=64 n=64 k=64 dtype=bf16", on), on, options).notes;
+  };
+  CHECK(notes_at(1980).empty());
+  REQUIRE(notes_at(1981).size() == 1);
+  CHECK(notes_at(1981)[0] == "the clock is locked at 1981 MHz, above the boost clock of 1980 MHz");
+}
+
