@@ -49,6 +49,25 @@ double sent_bytes(const Section& section, std::size_t op, const ChipConfig& chip
   return link_bytes(section, op, chip.collective.in_switch != 0);
 }
 
+// Chips that HGX and DGX nodes of A100, H100 and H200 link to each other.
+constexpr std::int64_t chips_of_a_node = 8;
+
+/// Of the exchanges with other chips, the one among most; 0: there is none.
+std::int64_t most_ranks(const Trace& trace) {
+  std::int64_t most = 0;
+  for (const Section& section : trace.sections) {
+    for (const Kernel& kernel : section.kernels) {
+      for (const Role& role : kernel.roles) {
+        for (const Instruction& instruction : role.code) {
+          if (const auto* exchange = std::get_if<Collective>(&instruction))
+            most = std::max(most, exchange->ranks);
+        }
+      }
+    }
+  }
+  return most;
+}
+
 Activity switching_of(const KernelRecord& record, const OpRecord& op, Operands operands) {
   Activity activity;
   activity.operands = operands;
@@ -358,6 +377,12 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
     result.notes.push_back(fmt::format(
         "{} of {} sections took the result of an identical one (--no-reuse simulates all)",
         result.reused_sections, result.reused_sections + result.simulated_sections));
+  }
+  if (const std::int64_t ranks = most_ranks(trace); ranks > chips_of_a_node) {
+    result.notes.push_back(
+        fmt::format("an exchange among {} ranks counts as one inside a node (an HGX node has {} "
+                    "chips)",
+                    ranks, chips_of_a_node));
   }
   if (options.clock_mhz > chip.clock.core_mhz) {
     result.notes.push_back(

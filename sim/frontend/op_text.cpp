@@ -90,7 +90,7 @@ std::vector<std::string> optional_fields(Shape shape) {
   }
 }
 
-/// Largest value of each field; products are checked besides.
+/// Largest value of each field (least_of: the smallest); products are checked besides.
 std::int64_t limit_of(const std::string& field) {
   static const std::map<std::string, std::int64_t> limits = {{"m", std::int64_t{1} << 30},
                                                              {"n", std::int64_t{1} << 30},
@@ -116,8 +116,9 @@ std::int64_t limit_of(const std::string& field) {
   return limits.at(field);
 }
 
-bool may_be_zero(const std::string& field) {
-  return field == "causal" || field == "gated" || field == "window";
+std::int64_t least_of(const std::string& field) {
+  if (field == "causal" || field == "gated" || field == "window") return 0;
+  return field == "ranks" ? 2 : 1;  // one chip has no one to exchange with
 }
 
 std::string suggestion(const std::string& word, const std::vector<std::string>& names) {
@@ -172,7 +173,7 @@ class Request {
     const std::string& text = found->second;
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const std::int64_t low = may_be_zero(key) ? 0 : 1;
+    const std::int64_t low = least_of(key);
     const std::int64_t high = limit_of(key);
     const std::string right = fmt::format("give a whole number from {} to {}", low, high);
     if (error == std::errc::invalid_argument || end != text.data() + text.size()) {
@@ -349,7 +350,6 @@ GraphBlock elementwise(const Request& request, Op op) {
 GraphBlock collective(const Request& request, Op op) {
   op.ranks = request.number("ranks");
   op.bytes = request.number("bytes");
-  if (op.ranks < 2) request.fail("ranks", "1 chip has no one to exchange with", "give 2 or more");
   return OpBlock(request).take(std::move(op));
 }
 

@@ -110,3 +110,13 @@ TEST_CASE("a clock locked above the boost clock is noted") {
   CHECK(notes_at(1981)[0] == "the clock is locked at 1981 MHz, above the boost clock of 1980 MHz");
 }
 
+TEST_CASE("an exchange among more chips than a node has is noted") {
+  const ChipConfig on = chip("h100-sxm");
+  const auto notes_of = [&](int ranks) {
+    const std::string text = "allreduce bytes=1048576 ranks=" + std::to_string(ranks);
+    return simulate(op_trace(text, on), on).notes;
+  };
+  CHECK(notes_of(8).empty());
+  REQUIRE(notes_of(9).size() == 1);
+  CHECK(notes_of(72)[0].find("an exchange among 72 ranks counts as one inside a node") == 0);
+}

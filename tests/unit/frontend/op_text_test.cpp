@@ -1,5 +1,7 @@
 #include "sim/frontend/op_text.h"
 
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <string>
 
@@ -154,7 +156,11 @@ TEST_CASE("operations that make no sense are refused") {
       Contains("causal: 2 is out of range"));
   CHECK_THAT(complaint("moe tokens=1 hidden=8 inter=8 topk=3 experts=2"),
              Contains("topk: 3 of 2 experts"));
-  CHECK_THAT(complaint("allreduce ranks=1 bytes=8"), Contains("ranks"));
+  for (const char* ranks : {"0", "1", "65537"})
+    CHECK(
+        complaint(fmt::format("allreduce ranks={} bytes=8", ranks)) ==
+        fmt::format("--op: ranks: {} is out of range; give a whole number from 2 to 65536", ranks));
+  CHECK_THAT(complaint("allreduce ranks=two bytes=8"), Contains("from 2 to 65536"));
 }
 
 TEST_CASE("products beyond the bounds are refused before they overflow") {
