@@ -8,7 +8,9 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <set>
 
@@ -31,6 +33,9 @@ std::vector<std::string> field_names() {
 }
 
 std::string content_of(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    throw InputError({path, 0}, "", "is a folder", "give a CSV of measurements");
   std::ifstream file(path, std::ios::binary);
   if (!file)
     throw InputError({path, 0}, "", fmt::format("cannot be read: {}", std::strerror(errno)),
@@ -45,6 +50,8 @@ std::string content_of(const std::string& path) {
   if (file.bad() || content.empty())
     throw InputError({path, 0}, "", content.empty() ? "is empty" : "cannot be read to its end",
                      "give a CSV of measurements");
+  // The mark that some spreadsheets put in front of UTF-8.
+  if (content.compare(0, 3, "\xEF\xBB\xBF") == 0) content.erase(0, 3);
   return content;
 }
 
@@ -104,6 +111,7 @@ std::size_t index_of(const std::vector<std::string>& columns, const std::string&
 void check_header(const std::string& path, const Record& header) {
   std::vector<std::string> known = field_names();
   known.insert(known.end(), {"op", "measured_us", "source"});
+  known.insert(known.end(), std::begin(predicted_columns), std::end(predicted_columns));
   const SourceLocation where{path, header.line};
   for (std::size_t i = 0; i < header.cells.size(); ++i) {
     const std::string& column = header.cells[i];
@@ -121,6 +129,22 @@ void check_header(const std::string& path, const Record& header) {
       throw InputError(where, column, "is missing from the header",
                        "a measured table has the columns op, the operation's fields, measured_us");
   }
+}
+
+/// Whether an earlier validation has added a column, which this one will say anew.
+bool is_predicted(const std::string& column) {
+  return std::find(std::begin(predicted_columns), std::end(predicted_columns), column) !=
+         std::end(predicted_columns);
+}
+
+/// The cells of a record in the columns that are not.
+std::vector<std::string> measured_cells(const Record& header,
+                                        const std::vector<std::string>& cells) {
+  std::vector<std::string> kept;
+  for (std::size_t c = 0; c < cells.size(); ++c) {
+    if (!is_predicted(header.cells[c])) kept.push_back(cells[c]);
+  }
+  return kept;
 }
 
 double time_us(const std::string& text, const SourceLocation& where) {
@@ -161,34 +185,34 @@ std::string MeasuredRow::field(const std::string& key) const {
 }
 
 MeasuredTable read_measured(const std::string& path) {
-  std::vector<Record> records = records_of(path, content_of(path));
+  const std::vector<Record> records = records_of(path, content_of(path));
   if (records.empty()) throw InputError({path, 1}, "", "has no header", "name the columns first");
   check_header(path, records.front());
-
   MeasuredTable table;
   table.file = path;
-  table.columns = records.front().cells;
+  const Record& header = records.front();
+  table.columns = measured_cells(header, header.cells);
   const std::size_t op = index_of(table.columns, "op");
   const std::size_t time = index_of(table.columns, "measured_us");
   const std::size_t source = index_of(table.columns, "source");
   for (std::size_t i = 1; i < records.size(); ++i) {
-    Record& record = records[i];
+    const Record& record = records[i];
     const SourceLocation where{path, record.line};
-    if (record.cells.size() != table.columns.size())
+    if (record.cells.size() != header.cells.size())
       throw InputError(
           where, "",
-          fmt::format("has {} fields, the header {}", record.cells.size(), table.columns.size()),
+          fmt::format("has {} fields, the header {}", record.cells.size(), header.cells.size()),
           "leave a field empty where it does not apply");
     MeasuredRow row;
     row.line = record.line;
-    row.op = record.cells[op];
-    row.measured_us = time_us(record.cells[time], where);
-    if (source < record.cells.size()) row.source = record.cells[source];
-    for (std::size_t c = 0; c < record.cells.size(); ++c) {
-      if (c != op && c != time && c != source && !record.cells[c].empty())
-        row.fields.emplace_back(table.columns[c], record.cells[c]);
+    row.cells = measured_cells(header, record.cells);
+    row.op = row.cells[op];
+    row.measured_us = time_us(row.cells[time], where);
+    if (source < row.cells.size()) row.source = row.cells[source];
+    for (std::size_t c = 0; c < row.cells.size(); ++c) {
+      if (c != op && c != time && c != source && !row.cells[c].empty())
+        row.fields.emplace_back(table.columns[c], row.cells[c]);
     }
-    row.cells = std::move(record.cells);
     table.rows.push_back(std::move(row));
   }
   if (table.rows.empty())

@@ -36,19 +36,23 @@ struct MeasuredRow {
   std::string field(const std::string& key) const;
 };
 
-/// A table of measurements: CSV (RFC 4180) with a header. `op` and `measured_us` must be columns;
-/// `source` may be; every other column is a field of operations, empty where it does not apply.
+/// What per_row_csv() adds to a table; read_measured() ignores them, so that its output is a table
+/// again.
+constexpr const char* predicted_columns[] = {"predicted_us", "error_pct", "bound"};
+
+/// A table of measurements: CSV (RFC 4180) with a header, a UTF-8 byte order mark before it or not.
+/// `op` and `measured_us` must be columns; `source` may be; every other column is a field of
+/// operations, empty where it does not apply.
 struct MeasuredTable {
   std::string file;
   std::vector<std::string> columns;
   std::vector<MeasuredRow> rows;
 };
 
-/// Reads a table. Throws InputError with file and line: unreadable, not CSV, a column missing,
-/// unknown or twice, a row of another length, a time that is not a positive number or outside
-/// least_measured_us to most_measured_us, no row at all or more than 200,000, a file of more than
-/// 64 MiB. Whether an operation's fields make sense is
-/// for op_graph() to say.
+/// Reads a table. Throws InputError with file and line: unreadable, a folder, not CSV, a column
+/// missing, unknown or twice, a row of another length, a time that is not a positive number or
+/// outside least_measured_us to most_measured_us, no row at all or more than 200,000, a file of
+/// more than 64 MiB. Whether an operation's fields make sense is for op_graph() to say.
 MeasuredTable read_measured(const std::string& path);
 
 }  // namespace tessera

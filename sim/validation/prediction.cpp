@@ -108,7 +108,7 @@ double error_percent(const Prediction& prediction, const MeasuredRow& row) {
 std::string per_row_csv(const MeasuredTable& table, const std::vector<Prediction>& predictions) {
   std::string csv;
   for (const std::string& column : table.columns) csv += csv_field(column) + ",";
-  csv += "predicted_us,error_pct,bound\n";
+  csv += fmt::format("{}\n", fmt::join(predicted_columns, ","));
   for (std::size_t i = 0; i < table.rows.size(); ++i) {
     for (const std::string& cell : table.rows[i].cells) csv += csv_field(cell) + ",";
     csv += fmt::format("{},{},{}\n", predictions[i].us,

@@ -71,6 +71,10 @@ TEST_CASE("validate adds predicted_us, error_pct and bound to each row, the same
   CHECK(line == "op,dtype,m,n,k,rows,cols,measured_us,source,predicted_us,error_pct,bound");
   std::getline(lines, line);
   CHECK(line.rfind("gemm,bf16,256,256,256,,,20,\"bench, one\",", 0) == 0);
+  // What it writes is a table again, and comes out the same.
+  const std::string out = folder / "out.csv", again = folder / "again.csv";
+  REQUIRE(run({"validate", "--chip", "toy", "--measured", out, "--per-row", again}).status == 0);
+  CHECK(folder.read("again.csv") == first);
 }
 
 TEST_CASE("validate predicts what run predicts") {

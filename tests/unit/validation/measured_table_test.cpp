@@ -86,6 +86,29 @@ TEST_CASE("a measured table gives the operation, its fields, the time and the so
 
 TEST_CASE("a measured table that is wrong is refused with its line") {
   CHECK_THAT(error_of(""), Contains("is empty"));
+TEST_CASE("a byte order mark before the header is no part of it") {
+  const Table file("\xEF\xBB\xBFop,m,measured_us\ngemm,64,3\n");
+  const MeasuredTable table = read_measured(file.path());
+  CHECK(table.columns.front() == "op");
+  CHECK(table.rows.front().op == "gemm");
+}
+
+TEST_CASE("columns that an earlier validation has added are ignored") {
+  const Table file(
+      "op,predicted_us,m,measured_us,error_pct,bound\n"
+      "gemm,2.5,64,3,-16.7,compute\n");
+  const MeasuredTable table = read_measured(file.path());
+  CHECK(table.columns == std::vector<std::string>{"op", "m", "measured_us"});
+  REQUIRE(table.rows.size() == 1);
+  CHECK(table.rows[0].cells == std::vector<std::string>{"gemm", "64", "3"});
+  CHECK(table.rows[0].fields == OpFields{{"m", "64"}});
+  CHECK(table.rows[0].measured_us == 3);
+  CHECK_THAT(error_of("op,m,measured_us,bound,bound\ngemm,1,1,l2,l2\n"),
+             Contains(":1: bound: is a column twice"));
+  CHECK_THAT(error_of("op,m,measured_us,bound\ngemm,1,1\n"),
+             Contains(":2: has 3 fields, the header 4"));
+}
+
   CHECK_THAT(error_of("op,dtype,m\ngemm,bf16,1\n"), Contains(":1: measured_us: is missing"));
   CHECK_THAT(error_of("op,dtipe,measured_us\ngemm,bf16,1\n"),
              Contains(":1: dtipe: is no column") && Contains("did you mean 'dtype'"));
@@ -108,6 +131,8 @@ TEST_CASE("a measured table that is wrong is refused with its line") {
   CHECK_THAT(error_of("op,m,measured_us\ngemm,\"1,2\n"), Contains("is not CSV"));
   CHECK_THROWS_WITH(read_measured("no/such/file.csv"),
                     Contains("no/such/file.csv: cannot be read"));
+  CHECK_THROWS_WITH(read_measured(std::filesystem::temp_directory_path().string()),
+                    Contains(": is a folder; give a CSV of measurements"));
 }
 
 }  // namespace
