@@ -27,9 +27,9 @@ struct MeasuredRow {
   /// Whether the caches were flushed before: DeepGEMM's tests write 8 GB between kernels.
   bool is_after_flush() const;
   /// Copies of weights, keys and values that the repetitions went through in turn; 0: so many that
-  /// the caches keep nothing of them. The collectors of aiconfigurator repeat a linear layer on six
-  /// copies of its weights (vLLM's and SGLang's collect_gemm.py; TensorRT-LLM's on up to five), and
-  /// attention on one cache (collect_attn.py).
+  /// the caches keep nothing of them. Of the collectors of aiconfigurator: attention on one cache
+  /// (collect_attn.py), every other operation on six copies, as a matrix product, `linear` or
+  /// `gemm`, is repeated (vLLM's and SGLang's collect_gemm.py; TensorRT-LLM's on up to five).
   int copies() const;
 
   /// Value of a field, or "" where the row has none.
