@@ -19,6 +19,38 @@ inline void check(cudaError_t status, const char* what) {
 }
 #define HARDWARE_CHECK(call) ::hardware::check((call), #call)
 
+class Stream {
+ public:
+  Stream() { HARDWARE_CHECK(cudaStreamCreate(&stream_)); }
+  ~Stream() { cudaStreamDestroy(stream_); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+/// A point of a stream, with its time.
+class Event {
+ public:
+  Event() { HARDWARE_CHECK(cudaEventCreate(&event_)); }
+  ~Event() { cudaEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  void record(cudaStream_t stream) { HARDWARE_CHECK(cudaEventRecord(event_, stream)); }
+  void wait() const { HARDWARE_CHECK(cudaEventSynchronize(event_)); }
+  /// Microseconds from `begin` to this one, which must be over.
+  double us_since(const Event& begin) const {
+    float ms = 0;
+    HARDWARE_CHECK(cudaEventElapsedTime(&ms, begin.event_, event_));
+    return ms * 1e3;
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
 /// Device memory, freed at the end of its scope.
 class Buffer {
  public:

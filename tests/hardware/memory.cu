@@ -171,22 +171,16 @@ void measure_launches(const Device& device, std::vector<Fact>& facts) {
       1, 15);
   facts.push_back(
       {"launch to launch", "empty kernels of a block a core in a CUDA graph", wide.median, "us"});
-  cudaEvent_t begin = nullptr, end = nullptr;
-  HARDWARE_CHECK(cudaEventCreate(&begin));
-  HARDWARE_CHECK(cudaEventCreate(&end));
+  Event begin, end;
   std::vector<double> us;
   for (int sample = 0; sample < 15; ++sample) {
     constexpr int launches = 1000;
-    HARDWARE_CHECK(cudaEventRecord(begin));
+    begin.record(nullptr);
     for (int i = 0; i < launches; ++i) empty_kernel<<<1, 32>>>();
-    HARDWARE_CHECK(cudaEventRecord(end));
-    HARDWARE_CHECK(cudaEventSynchronize(end));
-    float ms = 0;
-    HARDWARE_CHECK(cudaEventElapsedTime(&ms, begin, end));
-    us.push_back(ms * 1e3 / launches);
+    end.record(nullptr);
+    end.wait();
+    us.push_back(end.us_since(begin) / launches);
   }
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
   facts.push_back({"launch to launch", "empty kernels in a stream", summary(us).median, "us"});
 
   const Buffer out(4096);

@@ -17,20 +17,14 @@ void idle(double seconds) { std::this_thread::sleep_for(std::chrono::duration<do
 
 /// Mean time of `repetitions` launches from an idle chip, us.
 double burst_us(const Launch& launch, int repetitions) {
-  cudaEvent_t begin = nullptr, end = nullptr;
-  HARDWARE_CHECK(cudaEventCreate(&begin));
-  HARDWARE_CHECK(cudaEventCreate(&end));
+  Event begin, end;
   HARDWARE_CHECK(cudaDeviceSynchronize());
   idle(0.5);
-  HARDWARE_CHECK(cudaEventRecord(begin));
+  begin.record(nullptr);
   for (int i = 0; i < repetitions; ++i) launch(0, nullptr);
-  HARDWARE_CHECK(cudaEventRecord(end));
-  HARDWARE_CHECK(cudaEventSynchronize(end));
-  float ms = 0;
-  HARDWARE_CHECK(cudaEventElapsedTime(&ms, begin, end));
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
-  return ms * 1e3 / repetitions;
+  end.record(nullptr);
+  end.wait();
+  return end.us_since(begin) / repetitions;
 }
 
 void measure_content(Content content, const Nvml& nvml, std::vector<Fact>& facts) {
