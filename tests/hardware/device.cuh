@@ -39,6 +39,15 @@ class Event {
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
   void record(cudaStream_t stream) { HARDWARE_CHECK(cudaEventRecord(event_, stream)); }
+  bool is_over() const {
+    const cudaError_t status = cudaEventQuery(event_);
+    if (status == cudaErrorNotReady) {
+      cudaGetLastError();  // "not yet" is no error
+      return false;
+    }
+    HARDWARE_CHECK(status);
+    return true;
+  }
   void wait() const { HARDWARE_CHECK(cudaEventSynchronize(event_)); }
   /// Microseconds from `begin` to this one, which must be over.
   double us_since(const Event& begin) const {

@@ -126,6 +126,16 @@ std::string facts_csv(const std::vector<Fact>& facts) {
   return csv;
 }
 
+double mean_clock_mhz(const std::vector<Tick>& first, const std::vector<Tick>& last) {
+  double cycles = 0, ns = 0;
+  for (std::size_t i = 0; i < std::min(first.size(), last.size()); ++i) {
+    if (first[i].ns == 0 || last[i].ns <= first[i].ns || last[i].cycles < first[i].cycles) continue;
+    cycles += static_cast<double>(last[i].cycles - first[i].cycles);
+    ns += static_cast<double>(last[i].ns - first[i].ns);
+  }
+  return ns > 0 ? cycles / ns * 1e3 : 0;
+}
+
 std::string file_stem(const std::string& gpu) {
   std::string stem;
   for (const char c : gpu) {

@@ -51,6 +51,14 @@ struct Fact {
 };
 std::string facts_csv(const std::vector<Fact>& facts);
 
+/// What a core's cycle counter and a timer in nanoseconds read at one moment; 0 where the core was
+/// not looked at.
+struct Tick {
+  unsigned long long cycles = 0, ns = 0;
+};
+/// Mean clock of the cores between two moments, of those looked at both times; 0 without any.
+double mean_clock_mhz(const std::vector<Tick>& first, const std::vector<Tick>& last);
+
 /// "h100-80gb-hbm3" of "NVIDIA H100 80GB HBM3": the stem of the files' names.
 std::string file_stem(const std::string& gpu);
 

@@ -95,3 +95,11 @@ TEST_CASE("facts, names and rotations") {
   CHECK(rotated_copies(std::size_t{8} << 30, 50 << 20, 64) == 2);
   CHECK(rotated_copies(0, 50 << 20, 64) == 2);
 }
+
+TEST_CASE("the clock of the cores is that of those seen at both moments") {
+  const std::vector<Tick> first = {{1000, 500}, {0, 0}, {7000, 500}, {5000, 500}};
+  const std::vector<Tick> last = {{3000, 1500}, {9000, 1500}, {0, 0}, {7500, 1500}};
+  CHECK(mean_clock_mhz(first, last) == 2250);
+  CHECK(mean_clock_mhz({{1000, 500}}, {{0, 0}}) == 0);
+  CHECK(mean_clock_mhz({}, {}) == 0);
+}
