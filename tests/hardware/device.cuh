@@ -120,9 +120,10 @@ void measure_memory(const Device& device, std::vector<Fact>& facts);
 void measure_launches(const Device& device, std::vector<Fact>& facts);
 void measure_power(const Device& device, std::vector<Fact>& facts);
 
-/// What tensor cores make of random rows, as `tessera mma --check` reads them: by file name, e.g.
-/// "mma.e4m3.f32.rows". Nothing on GPUs other than compute capability 9.0.
-std::vector<std::pair<std::string, std::string>> tensor_core_rows(const Device& device);
+/// What tensor cores make of random rows, as `tessera mma --check` reads them: each unit's for a
+/// file of the name, e.g. "mma.e4m3.f32.rows". Nothing on GPUs other than compute capability 9.0.
+using TakeRows = std::function<void(const std::string& name, const std::string& rows)>;
+void measure_tensor_cores(const Device& device, const TakeRows& take);
 
 /// A repeatable GEMM for the power measurement: 8192-cubed bf16.
 Launch large_gemm(Content content, std::vector<Buffer>& buffers);

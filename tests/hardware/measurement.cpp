@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstdio>
+#include <fstream>
 #include <sstream>
 #include <stdexcept>
 
@@ -91,30 +92,48 @@ Samples summary(std::vector<double> samples) {
   return {(samples[(n - 1) / 2] + samples[n / 2]) / 2, rank(0.1), rank(0.9), n};
 }
 
-std::string measured_csv(const std::vector<Row>& rows, const std::string& gpu) {
-  std::string csv;
-  for (const char* column : columns) csv += (csv.empty() ? "" : ",") + std::string(column);
-  csv += "\n";
-  for (const Row& row : rows) {
-    std::string line;
-    for (const std::string column : columns) {
-      std::string value;
-      if (column == "op") {
-        value = row.operation.op;
-      } else if (column == "measured_us") {
-        value = number(row.us.median, 6);
-      } else if (column == "source") {
-        value = gpu + ": " + row.how + "; median of " + std::to_string(row.us.count) + ", p10 " +
-                number(row.us.p10, 6) + ", p90 " + number(row.us.p90, 6);
-      } else {
-        const auto found = row.operation.fields.find(column);
-        if (found != row.operation.fields.end()) value = found->second;
-      }
-      line += (column == "op" ? "" : ",") + cell(value);
+std::string measured_header() {
+  std::string header;
+  for (const char* column : columns) header += (header.empty() ? "" : ",") + std::string(column);
+  return header + "\n";
+}
+
+std::string measured_line(const Row& row, const std::string& gpu) {
+  std::string line;
+  for (const std::string column : columns) {
+    std::string value;
+    if (column == "op") {
+      value = row.operation.op;
+    } else if (column == "measured_us") {
+      value = number(row.us.median, 6);
+    } else if (column == "source") {
+      value = gpu + ": " + row.how + "; median of " + std::to_string(row.us.count) + ", p10 " +
+              number(row.us.p10, 6) + ", p90 " + number(row.us.p90, 6);
+    } else {
+      const auto found = row.operation.fields.find(column);
+      if (found != row.operation.fields.end()) value = found->second;
     }
-    csv += line + "\n";
+    line += (column == "op" ? "" : ",") + cell(value);
   }
-  return csv;
+  return line + "\n";
+}
+
+GrowingFile::GrowingFile(std::string path, std::string header)
+    : path_(std::move(path)), header_(std::move(header)) {}
+
+void GrowingFile::add(const std::string& line) {
+  std::ofstream file(path_ + ".part",
+                     lines_ == 0 ? std::ios::binary : std::ios::binary | std::ios::app);
+  if (lines_ == 0) file << header_;
+  file << line;
+  file.close();
+  if (!file) throw std::runtime_error(path_ + ".part: cannot be written");
+  ++lines_;
+}
+
+void GrowingFile::finish() {
+  if (lines_ > 0 && std::rename((path_ + ".part").c_str(), path_.c_str()) != 0)
+    throw std::runtime_error(path_ + ": cannot be written");
 }
 
 std::string facts_csv(const std::vector<Fact>& facts) {

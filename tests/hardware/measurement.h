@@ -40,8 +40,25 @@ struct Row {
   Samples us;
   std::string how;  ///< for the column source
 };
-/// The table `tessera validate` reads, every column of it, header included.
-std::string measured_csv(const std::vector<Row>& rows, const std::string& gpu);
+/// The table `tessera validate` reads, every column of it: its header, and a row's line.
+std::string measured_header();
+std::string measured_line(const Row& row, const std::string& gpu);
+
+/// A file that grows by lines, as "PATH.part", which finish() renames to PATH: a program that dies
+/// leaves the lines it had. Without lines there is no file. Throws std::runtime_error where it
+/// cannot be written.
+class GrowingFile {
+ public:
+  GrowingFile(std::string path, std::string header);
+  /// `line` ends with "\n".
+  void add(const std::string& line);
+  void finish();
+  std::size_t lines() const { return lines_; }
+
+ private:
+  std::string path_, header_;
+  std::size_t lines_ = 0;
+};
 
 /// A number that is no operation's time: a bandwidth, a latency, a clock.
 struct Fact {

@@ -67,12 +67,13 @@ TEST_CASE("samples are summed up by median and deciles") {
 
 TEST_CASE("the table it writes is one that validate reads") {
   const tessera::test::ScratchFolder folder;
-  std::vector<Row> rows;
-  rows.push_back(
-      {plan("gemm m=256 n=256 k=256 dtype=bf16")[0], {20.5, 20, 21, 9}, "cuBLASLt, cold"});
-  rows.push_back(
-      {plan("add rows=512 cols=1024 dtype=bf16")[0], {30.25, 30, 31, 9}, "own \"kernel\""});
-  const std::string file = folder.write("gpu.csv", measured_csv(rows, "NVIDIA X, 1 GB"));
+  const std::string gpu = "NVIDIA X, 1 GB";
+  const Row gemm = {
+      plan("gemm m=256 n=256 k=256 dtype=bf16")[0], {20.5, 20, 21, 9}, "cuBLASLt, cold"};
+  const Row add = {
+      plan("add rows=512 cols=1024 dtype=bf16")[0], {30.25, 30, 31, 9}, "own \"kernel\""};
+  const std::string file = folder.write(
+      "gpu.csv", measured_header() + measured_line(gemm, gpu) + measured_line(add, gpu));
   const tessera::MeasuredTable table = tessera::read_measured(file);
   REQUIRE(table.rows.size() == 2);
   CHECK(table.rows[0].measured_us == 20.5);
@@ -82,6 +83,27 @@ TEST_CASE("the table it writes is one that validate reads") {
       tessera::test::run({"validate", "--chip", "toy", "--measured", file, "--json", "-"});
   INFO(outcome.err);
   CHECK(outcome.status == 0);
+}
+
+TEST_CASE("a growing file has its name when it is finished, and its lines before") {
+  const tessera::test::ScratchFolder folder;
+  GrowingFile file(folder / "a.csv", "head\n");
+  file.finish();
+  CHECK(folder.names().empty());
+  file.add("1\n");
+  CHECK(folder.names() == std::vector<std::string>{"a.csv.part"});
+  file.add("2\n");
+  CHECK(file.lines() == 2);
+  CHECK(folder.read("a.csv.part") == "head\n1\n2\n");
+  file.finish();
+  CHECK(folder.names() == std::vector<std::string>{"a.csv"});
+  CHECK(folder.read("a.csv") == "head\n1\n2\n");
+  folder.write("b.csv.part", "of a run that died\n");
+  GrowingFile again(folder / "b.csv", "head\n");
+  again.add("3\n");
+  CHECK(folder.read("b.csv.part") == "head\n3\n");
+  GrowingFile nowhere(folder / "no/c.csv", "head\n");
+  CHECK_THROWS_WITH(nowhere.add("1\n"), Catch::Contains("cannot be written"));
 }
 
 TEST_CASE("facts, names and rotations") {
