@@ -10,9 +10,6 @@
 namespace hardware {
 namespace {
 
-constexpr double replay_us = 5000;
-constexpr int most_launches = 2000;
-
 __device__ std::uint32_t mixed(std::uint32_t x) {  // Wellons' 32-bit hash
   x ^= x >> 16;
   x *= 0x7feb352dU;
@@ -109,7 +106,7 @@ void fill(const Buffer& buffer, Type type, Content content, std::uint32_t seed) 
   HARDWARE_CHECK(cudaDeviceSynchronize());
 }
 
-Samples time_in_graph(const Launch& launch, int copies, int samples) {
+Samples time_in_graph(const Launch& launch, int copies) {
   const Stream stream;
   // Outside of a capture first: the driver loads kernels when they are first launched.
   launch(0, stream.get());
@@ -120,15 +117,14 @@ Samples time_in_graph(const Launch& launch, int copies, int samples) {
     // The first replay of a graph uploads it; the second tells how long a rotation takes.
     Graph graph(launch, copies, launches, stream);
     graph.replay(stream);
-    const double us = graph.replay(stream);
-    const int rotations =
-        static_cast<int>(std::clamp(replay_us / us, 1.0, double{most_launches} / copies));
-    launches = copies * std::max(1, rotations);
+    launches *= rotations_of_replay(graph.replay(stream), copies);
   }
   Graph graph(launch, copies, launches, stream);
+  graph.replay(stream);
+  const Replays replays = replays_of_row(graph.replay(stream));
   std::vector<double> us;
-  for (int i = 0; i < 2; ++i) graph.replay(stream);
-  for (int i = 0; i < samples; ++i) us.push_back(graph.replay(stream) / launches);
+  for (int i = 2; i < replays.warm; ++i) graph.replay(stream);
+  for (int i = 0; i < replays.measured; ++i) us.push_back(graph.replay(stream) / launches);
   return summary(us);
 }
 

@@ -95,9 +95,8 @@ void fill(const Buffer& buffer, Type type, Content content, std::uint32_t seed);
 using Launch = std::function<void(int turn, cudaStream_t stream)>;
 
 /// Microseconds a launch takes, back to back in a CUDA graph: `copies` launches in a fixed order,
-/// repeated until a replay takes about 5 ms, and the graph replayed for warm-up and then for the
-/// samples.
-Samples time_in_graph(const Launch& launch, int copies, int samples);
+/// as rotations_of_replay() and replays_of_row() have it.
+Samples time_in_graph(const Launch& launch, int copies);
 
 struct Device {
   cudaDeviceProp properties{};

@@ -9,7 +9,6 @@ namespace hardware {
 namespace {
 
 constexpr std::size_t workspace_bytes = std::size_t{64} << 20;
-constexpr int samples = 15;
 constexpr int most_copies = 64;
 
 void check(cublasStatus_t status, const char* what) {
@@ -115,7 +114,7 @@ bool measure_gemm(const Operation& operation, const Device& device, std::vector<
         gemm.launch(activation.get(), weights[static_cast<std::size_t>(turn)].get(), result.get(),
                     stream);
       },
-      copies, samples);
+      copies);
   rows.push_back({operation, us,
                   "cuBLASLt " + std::to_string(cublasLtGetVersion()) + ", CUDA graph, " +
                       std::to_string(copies) + " weights in turn"});

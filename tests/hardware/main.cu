@@ -93,11 +93,12 @@ Conditions conditions_of(const Device& device, const Nvml& nvml) {
   conditions.add("memory clock", std::to_string(nvml.memory_clock_mhz()) + " MHz");
   conditions.add("power limit", std::to_string(nvml.power_limit_w()) + " W");
   conditions.add("ECC", device.properties.ECCEnabled != 0 ? "on" : "off");
-  conditions.add("clocks", "not locked by this program; bursts of about 100 ms a row");
+  conditions.add("clocks", "not locked by this program");
+  conditions.add("duration", std::to_string(static_cast<int>(row_ms)) + "ms");
   conditions.add("method",
-                 "back to back in a CUDA graph of about 5 ms, fixed order, two replays to warm up, "
-                 "median of the replays; weights in turn through copies that fill the L2 three "
-                 "times");
+                 "each row back to back for that duration in a CUDA graph of about 5 ms, fixed "
+                 "order, median of the last replays (15 at most); weights in turn through copies "
+                 "that fill the L2 three times");
   conditions.add("operands", "random, mean 0, standard deviation 1");
   return conditions;
 }

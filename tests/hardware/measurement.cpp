@@ -92,6 +92,18 @@ Samples summary(std::vector<double> samples) {
   return {(samples[(n - 1) / 2] + samples[n / 2]) / 2, rank(0.1), rank(0.9), n};
 }
 
+int rotations_of_replay(double rotation_us, int copies) {
+  constexpr double replay_us = 5000;
+  const double most = std::max(1.0, std::floor(2000.0 / copies));
+  return static_cast<int>(std::clamp(std::floor(replay_us / rotation_us), 1.0, most));
+}
+
+Replays replays_of_row(double replay_us) {
+  const double all = std::clamp(std::round(row_ms * 1e3 / replay_us), 5.0, 1e6);
+  const int measured = std::min(15, static_cast<int>(all) - 2);
+  return {static_cast<int>(all) - measured, measured};
+}
+
 std::string measured_header() {
   std::string header;
   for (const char* column : columns) header += (header.empty() ? "" : ",") + std::string(column);

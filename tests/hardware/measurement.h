@@ -34,6 +34,20 @@ struct Samples {
 /// std::runtime_error without samples.
 Samples summary(std::vector<double> samples);
 
+/// How long a row is repeated: what `tessera validate --duration` is to be told.
+constexpr double row_ms = 85;
+
+/// Rotations of `copies` launches each in one replay of a graph: so many that it takes up to 5 ms
+/// where a rotation takes `rotation_us`, of at most 2000 launches, at least one.
+int rotations_of_replay(double rotation_us, int copies);
+
+/// Replays of a graph, one after the other: together they take row_ms, and the last of them, 15 or
+/// fewer, are measured. At least two warm up and three are measured, however long they take.
+struct Replays {
+  int warm = 2, measured = 3;
+};
+Replays replays_of_row(double replay_us);
+
 /// A measured operation.
 struct Row {
   Operation operation;

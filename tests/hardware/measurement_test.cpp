@@ -65,6 +65,25 @@ TEST_CASE("samples are summed up by median and deciles") {
   CHECK_THROWS(summary({}));
 }
 
+TEST_CASE("a row is repeated for as long as validate is told") {
+  CHECK(rotations_of_replay(5000, 1) == 1);
+  CHECK(rotations_of_replay(2499, 4) == 2);
+  CHECK(rotations_of_replay(70000, 2) == 1);
+  CHECK(rotations_of_replay(1, 64) == 31);
+  CHECK(rotations_of_replay(1e-3, 1) == 2000);
+  CHECK(rotations_of_replay(1, 4000) == 1);
+  for (const double replay_us : {700.0, 2500.0, 5000.0, 7000.0, 16000.0}) {
+    const Replays replays = replays_of_row(replay_us);
+    INFO(replay_us);
+    CHECK((replays.warm + replays.measured) * replay_us == Approx(row_ms * 1e3).margin(replay_us));
+    CHECK(replays.measured <= 15);
+  }
+  CHECK(replays_of_row(5000).warm == 2);
+  CHECK(replays_of_row(5000).measured == 15);
+  CHECK(replays_of_row(1e6).warm == 2);
+  CHECK(replays_of_row(1e6).measured == 3);
+}
+
 TEST_CASE("the table it writes is one that validate reads") {
   const tessera::test::ScratchFolder folder;
   const std::string gpu = "NVIDIA X, 1 GB";
@@ -80,7 +99,8 @@ TEST_CASE("the table it writes is one that validate reads") {
   CHECK(table.rows[0].source == "NVIDIA X, 1 GB: cuBLASLt, cold; median of 9, p10 20, p90 21");
   CHECK(table.rows[1].field("cols") == "1024");
   const tessera::test::Outcome outcome =
-      tessera::test::run({"validate", "--chip", "toy", "--measured", file, "--json", "-"});
+      tessera::test::run({"validate", "--chip", "toy", "--measured", file, "--duration",
+                          std::to_string(static_cast<int>(row_ms)) + "ms", "--json", "-"});
   INFO(outcome.err);
   CHECK(outcome.status == 0);
 }

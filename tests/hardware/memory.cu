@@ -7,7 +7,6 @@
 namespace hardware {
 namespace {
 
-constexpr int samples = 9;
 constexpr int threads = 512;
 constexpr std::size_t mib = std::size_t{1} << 20;
 
@@ -97,7 +96,7 @@ void measure_memory(const Device& device, std::vector<Fact>& facts) {
     fill(in, Type::fp32, Content::random, 1);
     const auto record = [&](const char* what, double moved, const Launch& launch) {
       facts.push_back({what, "4 GiB, 16-byte accesses, all cores",
-                       gbps(moved, time_in_graph(launch, 1, samples)), "GB/s"});
+                       gbps(moved, time_in_graph(launch, 1)), "GB/s"});
     };
     record("memory read", static_cast<double>(bytes), [&](int, cudaStream_t stream) {
       read_kernel<<<blocks, threads, 0, stream>>>(in.as<uint4>(), count, 1, sink.as<uint4>());
@@ -115,7 +114,7 @@ void measure_memory(const Device& device, std::vector<Fact>& facts) {
           scattered_kernel<<<blocks, threads, 0, stream>>>(in.as<uint4>(), bytes / 32, each,
                                                            sink.as<uint4>());
         },
-        1, samples);
+        1);
     facts.push_back({"memory read, scattered", "32-byte sectors over 4 GiB, all cores",
                      gbps(32 * sectors_read, us), "GB/s"});
   }
@@ -130,7 +129,7 @@ void measure_memory(const Device& device, std::vector<Fact>& facts) {
           read_kernel<<<blocks, threads, 0, stream>>>(in.as<uint4>(), bytes / sizeof(uint4), passes,
                                                       sink.as<uint4>());
         },
-        1, samples);
+        1);
     const std::string footprint = std::to_string(size) + " MiB";
     facts.push_back({"L2 read", footprint + ", all cores, past L1",
                      gbps(static_cast<double>(bytes) * static_cast<double>(passes), us), "GB/s"});
@@ -163,13 +162,13 @@ void measure_memory(const Device& device, std::vector<Fact>& facts) {
 
 void measure_launches(const Device& device, std::vector<Fact>& facts) {
   const Samples graph =
-      time_in_graph([](int, cudaStream_t stream) { empty_kernel<<<1, 32, 0, stream>>>(); }, 1, 15);
+      time_in_graph([](int, cudaStream_t stream) { empty_kernel<<<1, 32, 0, stream>>>(); }, 1);
   facts.push_back({"launch to launch", "empty kernels in a CUDA graph", graph.median, "us"});
   const Samples wide = time_in_graph(
       [&](int, cudaStream_t stream) {
         empty_kernel<<<static_cast<unsigned>(device.cores), 128, 0, stream>>>();
       },
-      1, 15);
+      1);
   facts.push_back(
       {"launch to launch", "empty kernels of a block a core in a CUDA graph", wide.median, "us"});
   Event begin, end;

@@ -14,7 +14,6 @@ namespace {
 constexpr int threads = 256;
 constexpr int wide = 8;        // bf16 elements of a 16-byte load
 constexpr int most_parts = 8;  // loads a thread keeps: rows of up to 16384 elements
-constexpr int samples = 15;
 
 union Pack {
   uint4 words;
@@ -200,7 +199,7 @@ bool measure_rowwise(const Operation& operation, const Device&, std::vector<Row>
               static_cast<int>(cols));
         }
       },
-      1, samples);
+      1);
   rows_out.push_back(
       {operation, us, "own kernel, CUDA graph, operands where the last run left them"});
   return true;
