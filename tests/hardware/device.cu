@@ -128,6 +128,13 @@ Samples time_in_graph(const Launch& launch, int copies) {
   return summary(us);
 }
 
+Timed time_launches(Timing timing, const Launch& launch, int copies) {
+  if (timing == Timing::graph) return {time_in_graph(launch, copies), "CUDA graph"};
+  std::string names;
+  const Samples us = time_kernels(launch, copies, names);
+  return {us, std::string(kernel_only) + " by CUPTI, " + names};
+}
+
 Device this_device() {
   Device device;
   HARDWARE_CHECK(cudaGetDeviceProperties(&device.properties, 0));

@@ -98,6 +98,21 @@ using Launch = std::function<void(int turn, cudaStream_t stream)>;
 /// as rotations_of_replay() and replays_of_row() have it.
 Samples time_in_graph(const Launch& launch, int copies);
 
+/// Of its kernels alone, as a profiler (CUPTI) times them, launched one after the other in a stream
+/// for row_ms, or 4096 of them; `names` of the kernels of one launch. Throws where there is no
+/// CUPTI.
+Samples time_kernels(const Launch& launch, int copies, std::string& names);
+bool has_cupti();
+/// Throws where kernels cannot be timed although there is CUPTI.
+void check_profiler();
+
+enum class Timing { graph, kernels };
+struct Timed {
+  Samples us;
+  std::string how;  ///< for the column source
+};
+Timed time_launches(Timing timing, const Launch& launch, int copies);
+
 struct Device {
   cudaDeviceProp properties{};
   std::string name;
@@ -113,8 +128,9 @@ bool time_is_over();
 // What is measured; each in a file of its own.
 
 /// A row for gemm, softmax, ... ; false where this program has no kernel for the operation.
-bool measure_gemm(const Operation& operation, const Device& device, std::vector<Row>& rows);
-bool measure_rowwise(const Operation& operation, const Device& device, std::vector<Row>& rows);
+bool measure_gemm(const Operation& operation, const Device& device, Timing timing,
+                  std::vector<Row>& rows);
+bool measure_rowwise(const Operation& operation, Timing timing, std::vector<Row>& rows);
 void measure_memory(const Device& device, std::vector<Fact>& facts);
 void measure_launches(const Device& device, std::vector<Fact>& facts);
 void measure_power(const Device& device, std::vector<Fact>& facts);

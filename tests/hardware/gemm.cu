@@ -92,7 +92,8 @@ class Gemm {
 
 }  // namespace
 
-bool measure_gemm(const Operation& operation, const Device& device, std::vector<Row>& rows) {
+bool measure_gemm(const Operation& operation, const Device& device, Timing timing,
+                  std::vector<Row>& rows) {
   if (operation.op != "gemm") return false;
   const long long m = operation.size("m"), n = operation.size("n"), k = operation.size("k");
   const Type type = type_of(operation.fields.at("dtype"));
@@ -109,14 +110,15 @@ bool measure_gemm(const Operation& operation, const Device& device, std::vector<
     weights.emplace_back(weight_bytes);
     fill(weights.back(), type, Content::random, 2 + static_cast<std::uint32_t>(i));
   }
-  const Samples us = time_in_graph(
+  const Timed timed = time_launches(
+      timing,
       [&](int turn, cudaStream_t stream) {
         gemm.launch(activation.get(), weights[static_cast<std::size_t>(turn)].get(), result.get(),
                     stream);
       },
       copies);
-  rows.push_back({operation, us,
-                  "cuBLASLt " + std::to_string(cublasLtGetVersion()) + ", CUDA graph, " +
+  rows.push_back({operation, timed.us,
+                  "cuBLASLt " + std::to_string(cublasLtGetVersion()) + ", " + timed.how + ", " +
                       std::to_string(copies) + " weights in turn"});
   return true;
 }

@@ -104,6 +104,16 @@ Replays replays_of_row(double replay_us) {
   return {static_cast<int>(all) - measured, measured};
 }
 
+std::vector<double> sums_of_launches(const std::vector<double>& kernels_us, std::size_t launches) {
+  const std::size_t count = kernels_us.size();
+  if (launches == 0 || count == 0 || count % launches != 0)
+    throw std::runtime_error(std::to_string(count) + " kernels of " + std::to_string(launches) +
+                             " launches");
+  std::vector<double> sums(launches);
+  for (std::size_t i = 0; i < count; ++i) sums[i / (count / launches)] += kernels_us[i];
+  return sums;
+}
+
 std::string measured_header() {
   std::string header;
   for (const char* column : columns) header += (header.empty() ? "" : ",") + std::string(column);

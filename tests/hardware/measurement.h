@@ -48,6 +48,13 @@ struct Replays {
 };
 Replays replays_of_row(double replay_us);
 
+/// Of the times of `launches` launches' kernels, in order: the sum of each launch. Throws
+/// std::runtime_error where the launches cannot have had the same number of kernels.
+std::vector<double> sums_of_launches(const std::vector<double>& kernels_us, std::size_t launches);
+
+/// In a row's source: it is the time of the kernels alone, without the gap before each.
+constexpr const char* kernel_only = "kernel-only";
+
 /// A measured operation.
 struct Row {
   Operation operation;

@@ -105,6 +105,21 @@ TEST_CASE("the table it writes is one that validate reads") {
   CHECK(outcome.status == 0);
 }
 
+TEST_CASE("a row of kernels alone is one to validate") {
+  CHECK(sums_of_launches({1, 2, 3, 4, 5, 6}, 3) == std::vector<double>{3, 7, 11});
+  CHECK(sums_of_launches({1, 2}, 2) == std::vector<double>{1, 2});
+  CHECK_THROWS_WITH(sums_of_launches({1, 2, 3}, 2), "3 kernels of 2 launches");
+  CHECK_THROWS(sums_of_launches({}, 2));
+  CHECK_THROWS(sums_of_launches({1}, 0));
+  const tessera::test::ScratchFolder folder;
+  const Row row = {plan("gemm m=256 n=256 k=256 dtype=bf16")[0],
+                   {20.5, 20, 21, 9},
+                   std::string("cuBLASLt, ") + kernel_only + " by CUPTI"};
+  const std::string file =
+      folder.write("gpu.kernel.csv", measured_header() + measured_line(row, "GPU"));
+  CHECK(tessera::read_measured(file).rows.at(0).is_kernel_time());
+}
+
 TEST_CASE("a growing file has its name when it is finished, and its lines before") {
   const tessera::test::ScratchFolder folder;
   GrowingFile file(folder / "a.csv", "head\n");

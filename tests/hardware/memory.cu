@@ -160,6 +160,11 @@ void measure_memory(const Device& device, std::vector<Fact>& facts) {
   }
 }
 
+void check_profiler() {
+  std::string names;
+  time_kernels([](int, cudaStream_t stream) { empty_kernel<<<1, 32, 0, stream>>>(); }, 1, names);
+}
+
 void measure_launches(const Device& device, std::vector<Fact>& facts) {
   const Samples graph =
       time_in_graph([](int, cudaStream_t stream) { empty_kernel<<<1, 32, 0, stream>>>(); }, 1);

@@ -182,7 +182,7 @@ void launch_map(const void* in, const void* second, void* out, long long count,
 
 }  // namespace
 
-bool measure_rowwise(const Operation& operation, const Device&, std::vector<Row>& rows_out) {
+bool measure_rowwise(const Operation& operation, Timing timing, std::vector<Row>& rows_out) {
   const std::string& op = operation.op;
   const bool is_norm = op == "softmax" || op == "layernorm" || op == "rmsnorm";
   const bool is_map = op == "gelu" || op == "silu_mul" || op == "add";
@@ -198,7 +198,8 @@ bool measure_rowwise(const Operation& operation, const Device&, std::vector<Row>
   const Buffer in(from_fp32 ? 2 * bytes : bytes), second(bytes), out(bytes);
   fill(in, from_fp32 ? Type::fp32 : Type::bf16, Content::random, 1);
   fill(second, Type::bf16, Content::random, 2);
-  const Samples us = time_in_graph(
+  const Timed timed = time_launches(
+      timing,
       [&](int, cudaStream_t stream) {
         if (op == "softmax") launch_norm<Norm::softmax>(in.get(), out.get(), rows, cols, stream);
         if (op == "layernorm")
@@ -228,8 +229,8 @@ bool measure_rowwise(const Operation& operation, const Device&, std::vector<Row>
         }
       },
       1);
-  rows_out.push_back(
-      {operation, us, "own kernel, CUDA graph, operands where the last run left them"});
+  rows_out.push_back({operation, timed.us,
+                      "own kernel, " + timed.how + ", operands where the last run left them"});
   return true;
 }
 
