@@ -127,6 +127,9 @@ bool time_is_over();
 
 // What is measured; each in a file of its own.
 
+/// Of the table of cuBLASLt's choices: numbers are those of cublasLt.h.
+extern const char* const choice_header;
+
 /// A row for gemm, softmax, ... ; false where this program has no kernel for the operation.
 bool measure_gemm(const Operation& operation, const Device& device, Timing timing,
                   std::vector<Row>& rows);

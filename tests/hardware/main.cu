@@ -133,6 +133,7 @@ int run(const std::string& plan_path, const std::string& folder) {
   measure_facts("memory", measure_memory);
 
   // Kernels alone last: a profiler that has once been attached may slow down what follows.
+  GrowingFile choices(stem + ".cublaslt.csv", choice_header);
   const auto measure_plan = [&](Timing timing, const std::string& path) {
     GrowingFile table(path, measured_header());
     for (const Operation& operation : operations) {
@@ -146,13 +147,17 @@ int run(const std::string& plan_path, const std::string& folder) {
         if (!measure_gemm(operation, device, timing, rows) &&
             !measure_rowwise(operation, timing, rows) && timing == Timing::graph)
           std::fprintf(stderr, "not measured here: %s\n", operation.text().c_str());
-        for (const Row& row : rows) table.add(measured_line(row, device.name));
+        for (const Row& row : rows) {
+          table.add(measured_line(row, device.name));
+          if (timing == Timing::graph && !row.choice.empty()) choices.add(row.choice);
+        }
       });
     }
     table.finish();
     return table.lines();
   };
   const std::size_t rows = measure_plan(Timing::graph, stem + ".csv");
+  choices.finish();
   std::size_t kernel_rows = 0;
   parts.run("kernels alone", [&] {
     if (!has_cupti()) return;

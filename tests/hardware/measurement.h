@@ -59,7 +59,8 @@ constexpr const char* kernel_only = "kernel-only";
 struct Row {
   Operation operation;
   Samples us;
-  std::string how;  ///< for the column source
+  std::string how;       ///< for the column source
+  std::string choice{};  ///< line of the table of the library's choices, if it tells them
 };
 /// The table `tessera validate` reads, every column of it: its header, and a row's line.
 std::string measured_header();

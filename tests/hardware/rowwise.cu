@@ -230,7 +230,7 @@ bool measure_rowwise(const Operation& operation, Timing timing, std::vector<Row>
       },
       1);
   rows_out.push_back({operation, timed.us,
-                      "own kernel, " + timed.how + ", operands where the last run left them"});
+                      "own kernel, " + timed.how + ", operands where the last run left them", ""});
   return true;
 }
 
