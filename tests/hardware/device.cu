@@ -10,9 +10,6 @@
 namespace hardware {
 namespace {
 
-constexpr double replay_us = 5000;
-constexpr int most_launches = 2000;
-
 __device__ std::uint32_t mixed(std::uint32_t x) {  // Wellons' 32-bit hash
   x ^= x >> 16;
   x *= 0x7feb352dU;
@@ -49,32 +46,37 @@ void fill_random(const Buffer& buffer, std::uint32_t seed) {
 /// A captured graph of `launches` launches.
 class Graph {
  public:
-  Graph(const Launch& launch, int copies, int launches, cudaStream_t stream) {
-    HARDWARE_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-    for (int i = 0; i < launches; ++i) launch(i % copies, stream);
-    HARDWARE_CHECK(cudaStreamEndCapture(stream, &graph_));
-    HARDWARE_CHECK(cudaGraphInstantiate(&executable_, graph_, 0));
+  Graph(const Launch& launch, int copies, int launches, const Stream& stream) {
+    HARDWARE_CHECK(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal));
+    cudaGraph_t graph = nullptr;
+    try {
+      for (int i = 0; i < launches; ++i) launch(i % copies, stream.get());
+      HARDWARE_CHECK(cudaGetLastError());
+    } catch (...) {
+      cudaStreamEndCapture(stream.get(), &graph);  // or the thread could not allocate any more
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      throw;
+    }
+    HARDWARE_CHECK(cudaStreamEndCapture(stream.get(), &graph));
+    const cudaError_t status = cudaGraphInstantiateWithFlags(&executable_, graph, 0);
+    cudaGraphDestroy(graph);
+    check(status, "cudaGraphInstantiateWithFlags");
   }
-  ~Graph() {
-    cudaGraphExecDestroy(executable_);
-    cudaGraphDestroy(graph_);
-  }
+  ~Graph() { cudaGraphExecDestroy(executable_); }
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
   /// Microseconds of one replay.
-  double replay(cudaStream_t stream, cudaEvent_t begin, cudaEvent_t end) const {
-    HARDWARE_CHECK(cudaEventRecord(begin, stream));
-    HARDWARE_CHECK(cudaGraphLaunch(executable_, stream));
-    HARDWARE_CHECK(cudaEventRecord(end, stream));
-    HARDWARE_CHECK(cudaEventSynchronize(end));
-    float ms = 0;
-    HARDWARE_CHECK(cudaEventElapsedTime(&ms, begin, end));
-    return ms * 1e3;
+  double replay(const Stream& stream) {
+    begin_.record(stream.get());
+    HARDWARE_CHECK(cudaGraphLaunch(executable_, stream.get()));
+    end_.record(stream.get());
+    end_.wait();
+    return end_.us_since(begin_);
   }
 
  private:
-  cudaGraph_t graph_ = nullptr;
   cudaGraphExec_t executable_ = nullptr;
+  Event begin_, end_;
 };
 
 }  // namespace
@@ -104,32 +106,33 @@ void fill(const Buffer& buffer, Type type, Content content, std::uint32_t seed) 
   HARDWARE_CHECK(cudaDeviceSynchronize());
 }
 
-Samples time_in_graph(const Launch& launch, int copies, int samples) {
-  cudaStream_t stream = nullptr;
-  cudaEvent_t begin = nullptr, end = nullptr;
-  HARDWARE_CHECK(cudaStreamCreate(&stream));
-  HARDWARE_CHECK(cudaEventCreate(&begin));
-  HARDWARE_CHECK(cudaEventCreate(&end));
+Samples time_in_graph(const Launch& launch, int copies) {
+  const Stream stream;
+  // Outside of a capture first: the driver loads kernels when they are first launched.
+  launch(0, stream.get());
+  HARDWARE_CHECK(cudaGetLastError());
+  HARDWARE_CHECK(cudaStreamSynchronize(stream.get()));
   int launches = copies;
   {
     // The first replay of a graph uploads it; the second tells how long a rotation takes.
-    const Graph graph(launch, copies, launches, stream);
-    graph.replay(stream, begin, end);
-    const double us = graph.replay(stream, begin, end);
-    const int rotations =
-        static_cast<int>(std::clamp(replay_us / us, 1.0, double{most_launches} / copies));
-    launches = copies * std::max(1, rotations);
+    Graph graph(launch, copies, launches, stream);
+    graph.replay(stream);
+    launches *= rotations_of_replay(graph.replay(stream), copies);
   }
+  Graph graph(launch, copies, launches, stream);
+  graph.replay(stream);
+  const Replays replays = replays_of_row(graph.replay(stream));
   std::vector<double> us;
-  {
-    const Graph graph(launch, copies, launches, stream);
-    for (int i = 0; i < 2; ++i) graph.replay(stream, begin, end);
-    for (int i = 0; i < samples; ++i) us.push_back(graph.replay(stream, begin, end) / launches);
-  }
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
-  cudaStreamDestroy(stream);
+  for (int i = 2; i < replays.warm; ++i) graph.replay(stream);
+  for (int i = 0; i < replays.measured; ++i) us.push_back(graph.replay(stream) / launches);
   return summary(us);
+}
+
+Timed time_launches(Timing timing, const Launch& launch, int copies) {
+  if (timing == Timing::graph) return {time_in_graph(launch, copies), "CUDA graph"};
+  std::string names;
+  const Samples us = time_kernels(launch, copies, names);
+  return {us, std::string(kernel_only) + " by CUPTI, " + names};
 }
 
 Device this_device() {

@@ -19,6 +19,47 @@ inline void check(cudaError_t status, const char* what) {
 }
 #define HARDWARE_CHECK(call) ::hardware::check((call), #call)
 
+class Stream {
+ public:
+  Stream() { HARDWARE_CHECK(cudaStreamCreate(&stream_)); }
+  ~Stream() { cudaStreamDestroy(stream_); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+/// A point of a stream, with its time.
+class Event {
+ public:
+  Event() { HARDWARE_CHECK(cudaEventCreate(&event_)); }
+  ~Event() { cudaEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  void record(cudaStream_t stream) { HARDWARE_CHECK(cudaEventRecord(event_, stream)); }
+  bool is_over() const {
+    const cudaError_t status = cudaEventQuery(event_);
+    if (status == cudaErrorNotReady) {
+      cudaGetLastError();  // "not yet" is no error
+      return false;
+    }
+    HARDWARE_CHECK(status);
+    return true;
+  }
+  void wait() const { HARDWARE_CHECK(cudaEventSynchronize(event_)); }
+  /// Microseconds from `begin` to this one, which must be over.
+  double us_since(const Event& begin) const {
+    float ms = 0;
+    HARDWARE_CHECK(cudaEventElapsedTime(&ms, begin.event_, event_));
+    return ms * 1e3;
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
 /// Device memory, freed at the end of its scope.
 class Buffer {
  public:
@@ -54,9 +95,23 @@ void fill(const Buffer& buffer, Type type, Content content, std::uint32_t seed);
 using Launch = std::function<void(int turn, cudaStream_t stream)>;
 
 /// Microseconds a launch takes, back to back in a CUDA graph: `copies` launches in a fixed order,
-/// repeated until a replay takes about 5 ms, and the graph replayed for warm-up and then for the
-/// samples.
-Samples time_in_graph(const Launch& launch, int copies, int samples);
+/// as rotations_of_replay() and replays_of_row() have it.
+Samples time_in_graph(const Launch& launch, int copies);
+
+/// Of its kernels alone, as a profiler (CUPTI) times them, launched one after the other in a stream
+/// for row_ms, or 4096 of them; `names` of the kernels of one launch. Throws where there is no
+/// CUPTI.
+Samples time_kernels(const Launch& launch, int copies, std::string& names);
+bool has_cupti();
+/// Throws where kernels cannot be timed although there is CUPTI.
+void check_profiler();
+
+enum class Timing { graph, kernels };
+struct Timed {
+  Samples us;
+  std::string how;  ///< for the column source
+};
+Timed time_launches(Timing timing, const Launch& launch, int copies);
 
 struct Device {
   cudaDeviceProp properties{};
@@ -72,16 +127,21 @@ bool time_is_over();
 
 // What is measured; each in a file of its own.
 
+/// Of the table of cuBLASLt's choices: numbers are those of cublasLt.h.
+extern const char* const choice_header;
+
 /// A row for gemm, softmax, ... ; false where this program has no kernel for the operation.
-bool measure_gemm(const Operation& operation, const Device& device, std::vector<Row>& rows);
-bool measure_rowwise(const Operation& operation, const Device& device, std::vector<Row>& rows);
+bool measure_gemm(const Operation& operation, const Device& device, Timing timing,
+                  std::vector<Row>& rows);
+bool measure_rowwise(const Operation& operation, Timing timing, std::vector<Row>& rows);
 void measure_memory(const Device& device, std::vector<Fact>& facts);
 void measure_launches(const Device& device, std::vector<Fact>& facts);
 void measure_power(const Device& device, std::vector<Fact>& facts);
 
-/// What tensor cores make of random rows, as `tessera mma --check` reads them: by file name, e.g.
-/// "mma.e4m3.f32.rows". Nothing on GPUs other than compute capability 9.0.
-std::vector<std::pair<std::string, std::string>> tensor_core_rows(const Device& device);
+/// What tensor cores make of random rows, as `tessera mma --check` reads them: each unit's for a
+/// file of the name, e.g. "mma.e4m3.f32.rows". Nothing on GPUs other than compute capability 9.0.
+using TakeRows = std::function<void(const std::string& name, const std::string& rows)>;
+void measure_tensor_cores(const Device& device, const TakeRows& take);
 
 /// A repeatable GEMM for the power measurement: 8192-cubed bf16.
 Launch large_gemm(Content content, std::vector<Buffer>& buffers);

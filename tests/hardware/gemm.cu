@@ -9,7 +9,6 @@ namespace hardware {
 namespace {
 
 constexpr std::size_t workspace_bytes = std::size_t{64} << 20;
-constexpr int samples = 15;
 constexpr int most_copies = 64;
 
 void check(cublasStatus_t status, const char* what) {
@@ -70,6 +69,25 @@ class Gemm {
   Gemm& operator=(const Gemm&) = delete;
 
   bool has_kernel() const { return has_kernel_; }
+  /// ",algorithm,tile,...": the end of a line of the table of choices.
+  std::string choice() const {
+    std::string line;
+    for (const cublasLtMatmulAlgoConfigAttributes_t attribute :
+         {CUBLASLT_ALGO_CONFIG_ID, CUBLASLT_ALGO_CONFIG_TILE_ID, CUBLASLT_ALGO_CONFIG_STAGES_ID,
+          CUBLASLT_ALGO_CONFIG_SPLITK_NUM, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
+          CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION,
+          CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID}) {
+      // Of two or four bytes, the least significant first.
+      std::uint32_t value = 0;
+      std::size_t written = 0;
+      line += ",";
+      if (read(attribute, &value, sizeof value, &written) == CUBLAS_STATUS_SUCCESS ||
+          read(attribute, &value, sizeof(std::uint16_t), &written) == CUBLAS_STATUS_SUCCESS)
+        line += std::to_string(static_cast<std::int32_t>(value));
+    }
+    return line + "," + std::to_string(choice_.workspaceSize) + "," +
+           std::to_string(choice_.wavesCount);
+  }
   void launch(const void* activation, const void* weight, void* result, cudaStream_t stream) {
     const float one = 1, zero = 0;
     CUBLAS_CHECK(cublasLtMatmul(handle_, operation_, &one, weight, weight_, activation, activation_,
@@ -78,6 +96,10 @@ class Gemm {
   }
 
  private:
+  cublasStatus_t read(cublasLtMatmulAlgoConfigAttributes_t attribute, void* value,
+                      std::size_t bytes, std::size_t* written) const {
+    return cublasLtMatmulAlgoConfigGetAttribute(&choice_.algo, attribute, value, bytes, written);
+  }
   template <class T>
   void set(cublasLtMatmulDescAttributes_t attribute, const T& value) {
     CUBLAS_CHECK(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof value));
@@ -93,7 +115,12 @@ class Gemm {
 
 }  // namespace
 
-bool measure_gemm(const Operation& operation, const Device& device, std::vector<Row>& rows) {
+const char* const choice_header =
+    "cublaslt,dtype,m,n,k,algorithm,tile,stages,split_k,reduction,cta_swizzling,custom_option,"
+    "inner_shape,cluster_shape,workspace_bytes,waves\n";
+
+bool measure_gemm(const Operation& operation, const Device& device, Timing timing,
+                  std::vector<Row>& rows) {
   if (operation.op != "gemm") return false;
   const long long m = operation.size("m"), n = operation.size("n"), k = operation.size("k");
   const Type type = type_of(operation.fields.at("dtype"));
@@ -110,15 +137,19 @@ bool measure_gemm(const Operation& operation, const Device& device, std::vector<
     weights.emplace_back(weight_bytes);
     fill(weights.back(), type, Content::random, 2 + static_cast<std::uint32_t>(i));
   }
-  const Samples us = time_in_graph(
+  const Timed timed = time_launches(
+      timing,
       [&](int turn, cudaStream_t stream) {
         gemm.launch(activation.get(), weights[static_cast<std::size_t>(turn)].get(), result.get(),
                     stream);
       },
-      copies, samples);
-  rows.push_back({operation, us,
-                  "cuBLASLt " + std::to_string(cublasLtGetVersion()) + ", CUDA graph, " +
-                      std::to_string(copies) + " weights in turn"});
+      copies);
+  const std::string version = std::to_string(cublasLtGetVersion());
+  rows.push_back({operation, timed.us,
+                  "cuBLASLt " + version + ", " + timed.how + ", " + std::to_string(copies) +
+                      " weights in turn",
+                  version + "," + operation.fields.at("dtype") + "," + std::to_string(m) + "," +
+                      std::to_string(n) + "," + std::to_string(k) + gemm.choice() + "\n"});
   return true;
 }
 

@@ -3,11 +3,14 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "tests/hardware/device.cuh"
 #include "tests/hardware/nvml.h"
@@ -31,39 +34,73 @@ void write(const std::string& path, const std::string& content) {
     throw std::runtime_error(path + ": cannot be written");
 }
 
-std::string conditions(const Device& device, const std::string& plan, std::size_t measured,
-                       std::size_t planned) {
+/// Runs the parts of the program and remembers which failed.
+class Parts {
+ public:
+  /// What `part` throws is noted, and the program goes on with the next. After an error that leaves
+  /// CUDA unusable (an illegal address, say) nothing is run any more.
+  void run(const std::string& what, const std::function<void()>& part) {
+    if (is_lost_) return;
+    try {
+      part();
+    } catch (const std::exception& error) {
+      failures_.push_back(what + ": " + error.what());
+      std::fprintf(stderr, "failed: %s\n", failures_.back().c_str());
+      cudaGetLastError();  // forgets what can be forgotten
+      is_lost_ = cudaDeviceSynchronize() != cudaSuccess;
+      if (!is_lost_) return;
+      failures_.push_back("everything after it: the GPU takes no more work from this process");
+      std::fprintf(stderr, "failed: %s\n", failures_.back().c_str());
+    }
+  }
+  bool is_lost() const { return is_lost_; }
+  const std::vector<std::string>& failures() const { return failures_; }
+
+ private:
+  std::vector<std::string> failures_;
+  bool is_lost_ = false;
+};
+
+/// Lines of "key: value".
+class Conditions {
+ public:
+  void add(const std::string& key, const std::string& value) {
+    std::string line = key + ": " + value;
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    text_ += line + "\n";
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+Conditions conditions_of(const Device& device, const Nvml& nvml) {
   int driver = 0, runtime = 0;
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
-  char bus[32] = "", date[64] = "";
-  HARDWARE_CHECK(cudaDeviceGetPCIBusId(bus, sizeof bus, 0));
-  const Nvml nvml(bus);
+  char date[64] = "";
   const std::time_t now = std::time(nullptr);
   std::strftime(date, sizeof date, "%Y-%m-%d", std::gmtime(&now));
-  std::string text;
-  const auto line = [&](const std::string& key, const std::string& value) {
-    text += key + ": " + value + "\n";
-  };
-  line("gpu", device.name);
-  line("date", date);
-  line("driver", nvml.driver() + ", CUDA " + std::to_string(driver));
-  line("runtime", std::to_string(runtime));
-  line("cores", std::to_string(device.cores));
-  line("L2", std::to_string(device.l2_bytes) + " bytes");
-  line("highest core clock", std::to_string(device.clock_khz * 1e-3) + " MHz");
-  line("memory clock now", std::to_string(nvml.memory_clock_mhz()) + " MHz");
-  line("power limit", std::to_string(nvml.power_limit_w()) + " W");
-  line("temperature at the end", std::to_string(nvml.temperature_c()) + " C");
-  line("ECC", device.properties.ECCEnabled != 0 ? "on" : "off");
-  line("clocks", "not locked by this program; bursts of about 100 ms a row");
-  line("plan", plan + ", " + std::to_string(measured) + " of " + std::to_string(planned) +
-                   " operations measured");
-  line("method",
-       "back to back in a CUDA graph of about 5 ms, fixed order, two replays to warm up, median of "
-       "the replays; weights in turn through copies that fill the L2 three times");
-  line("operands", "random, mean 0, standard deviation 1");
-  return text;
+  Conditions conditions;
+  conditions.add("gpu", device.name);
+  conditions.add("date", date);
+  conditions.add("driver", nvml.driver() + ", CUDA " + std::to_string(driver));
+  conditions.add("runtime", std::to_string(runtime));
+  conditions.add("cores", std::to_string(device.cores));
+  conditions.add("L2", std::to_string(device.l2_bytes) + " bytes");
+  conditions.add("highest core clock", std::to_string(device.clock_khz * 1e-3) + " MHz");
+  conditions.add("memory clock", std::to_string(nvml.memory_clock_mhz()) + " MHz");
+  conditions.add("power limit", std::to_string(nvml.power_limit_w()) + " W");
+  conditions.add("ECC", device.properties.ECCEnabled != 0 ? "on" : "off");
+  conditions.add("clocks", "not locked by this program");
+  conditions.add("duration", std::to_string(static_cast<int>(row_ms)) + "ms");
+  conditions.add("method",
+                 "each row back to back for that duration in a CUDA graph of about 5 ms, fixed "
+                 "order, median of the last replays (15 at most); weights in turn through copies "
+                 "that fill the L2 three times");
+  conditions.add("operands", "random, mean 0, standard deviation 1");
+  return conditions;
 }
 
 int run(const std::string& plan_path, const std::string& folder) {
@@ -72,29 +109,72 @@ int run(const std::string& plan_path, const std::string& folder) {
   const std::vector<Operation> operations = read_plan(plan);
   const Device device = this_device();
   const std::string stem = folder + "/" + file_stem(device.name);
+  char bus[32] = "";
+  HARDWARE_CHECK(cudaDeviceGetPCIBusId(bus, sizeof bus, 0));
+  const Nvml nvml(bus);
+  Conditions conditions = conditions_of(device, nvml);
+  // Now, for a program that dies, and again at the end.
+  write(stem + ".conditions.txt", conditions.text());
 
   // What is short and nowhere else to be had comes first; the plan fills the time that is left.
+  Parts parts;
+  parts.run("tensor cores", [&] {
+    measure_tensor_cores(device, [&](const std::string& name, const std::string& rows) {
+      write(stem + "." + name, rows);
+    });
+  });
   std::vector<Fact> facts;
-  for (const auto& [name, rows] : tensor_core_rows(device)) write(stem + "." + name, rows);
-  measure_launches(device, facts);
-  measure_power(device, facts);
-  measure_memory(device, facts);
-  write(stem + ".facts.csv", facts_csv(facts));
+  const auto measure_facts = [&](const char* what, auto measure) {
+    parts.run(what, [&] { measure(device, facts); });
+    if (!facts.empty()) write(stem + ".facts.csv", facts_csv(facts));
+  };
+  measure_facts("launches", measure_launches);
+  measure_facts("power", measure_power);
+  measure_facts("memory", measure_memory);
 
-  std::vector<Row> rows;
-  for (const Operation& operation : operations) {
-    if (time_is_over()) {
-      std::fprintf(stderr, "time is over before: %s\n", operation.text().c_str());
-      break;
+  // Kernels alone last: a profiler that has once been attached may slow down what follows.
+  GrowingFile choices(stem + ".cublaslt.csv", choice_header);
+  const auto measure_plan = [&](Timing timing, const std::string& path) {
+    GrowingFile table(path, measured_header());
+    for (const Operation& operation : operations) {
+      if (parts.is_lost()) break;
+      if (time_is_over()) {
+        std::fprintf(stderr, "time is over before: %s\n", operation.text().c_str());
+        break;
+      }
+      parts.run(operation.text(), [&] {
+        std::vector<Row> rows;
+        if (!measure_gemm(operation, device, timing, rows) &&
+            !measure_rowwise(operation, timing, rows) && timing == Timing::graph)
+          std::fprintf(stderr, "not measured here: %s\n", operation.text().c_str());
+        for (const Row& row : rows) {
+          table.add(measured_line(row, device.name));
+          if (timing == Timing::graph && !row.choice.empty()) choices.add(row.choice);
+        }
+      });
     }
-    if (!measure_gemm(operation, device, rows) && !measure_rowwise(operation, device, rows))
-      std::fprintf(stderr, "not measured here: %s\n", operation.text().c_str());
-  }
-  write(stem + ".csv", measured_csv(rows, device.name));
-  write(stem + ".conditions.txt", conditions(device, plan_path, rows.size(), operations.size()));
-  std::printf("%s.csv: %zu rows, %zu facts in %.0f s\n", stem.c_str(), rows.size(), facts.size(),
-              seconds_gone());
-  return 0;
+    table.finish();
+    return table.lines();
+  };
+  const std::size_t rows = measure_plan(Timing::graph, stem + ".csv");
+  choices.finish();
+  std::size_t kernel_rows = 0;
+  parts.run("kernels alone", [&] {
+    if (!has_cupti()) return;
+    check_profiler();
+    kernel_rows = measure_plan(Timing::kernels, stem + ".kernel.csv");
+  });
+  conditions.add("temperature at the end", std::to_string(nvml.temperature_c()) + " C");
+  conditions.add("plan", std::filesystem::path(plan_path).filename().string() + ", of " +
+                             std::to_string(operations.size()) + " operations " +
+                             std::to_string(rows) + " measured in a graph, " +
+                             std::to_string(kernel_rows) + " by their kernels alone" +
+                             (has_cupti() ? "" : " (built without CUPTI)"));
+  for (const std::string& failure : parts.failures()) conditions.add("failed", failure);
+  write(stem + ".conditions.txt", conditions.text());
+  std::printf("%s: %zu rows, %zu of kernels alone, %zu facts in %.0f s\n", stem.c_str(), rows,
+              kernel_rows, facts.size(), seconds_gone());
+  return parts.failures().empty() ? 0 : 1;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstdio>
+#include <fstream>
 #include <sstream>
 #include <stdexcept>
 
@@ -91,30 +92,70 @@ Samples summary(std::vector<double> samples) {
   return {(samples[(n - 1) / 2] + samples[n / 2]) / 2, rank(0.1), rank(0.9), n};
 }
 
-std::string measured_csv(const std::vector<Row>& rows, const std::string& gpu) {
-  std::string csv;
-  for (const char* column : columns) csv += (csv.empty() ? "" : ",") + std::string(column);
-  csv += "\n";
-  for (const Row& row : rows) {
-    std::string line;
-    for (const std::string column : columns) {
-      std::string value;
-      if (column == "op") {
-        value = row.operation.op;
-      } else if (column == "measured_us") {
-        value = number(row.us.median, 6);
-      } else if (column == "source") {
-        value = gpu + ": " + row.how + "; median of " + std::to_string(row.us.count) + ", p10 " +
-                number(row.us.p10, 6) + ", p90 " + number(row.us.p90, 6);
-      } else {
-        const auto found = row.operation.fields.find(column);
-        if (found != row.operation.fields.end()) value = found->second;
-      }
-      line += (column == "op" ? "" : ",") + cell(value);
+int rotations_of_replay(double rotation_us, int copies) {
+  constexpr double replay_us = 5000;
+  const double most = std::max(1.0, std::floor(2000.0 / copies));
+  return static_cast<int>(std::clamp(std::floor(replay_us / rotation_us), 1.0, most));
+}
+
+Replays replays_of_row(double replay_us) {
+  const double all = std::clamp(std::round(row_ms * 1e3 / replay_us), 5.0, 1e6);
+  const int measured = std::min(15, static_cast<int>(all) - 2);
+  return {static_cast<int>(all) - measured, measured};
+}
+
+std::vector<double> sums_of_launches(const std::vector<double>& kernels_us, std::size_t launches) {
+  const std::size_t count = kernels_us.size();
+  if (launches == 0 || count == 0 || count % launches != 0)
+    throw std::runtime_error(std::to_string(count) + " kernels of " + std::to_string(launches) +
+                             " launches");
+  std::vector<double> sums(launches);
+  for (std::size_t i = 0; i < count; ++i) sums[i / (count / launches)] += kernels_us[i];
+  return sums;
+}
+
+std::string measured_header() {
+  std::string header;
+  for (const char* column : columns) header += (header.empty() ? "" : ",") + std::string(column);
+  return header + "\n";
+}
+
+std::string measured_line(const Row& row, const std::string& gpu) {
+  std::string line;
+  for (const std::string column : columns) {
+    std::string value;
+    if (column == "op") {
+      value = row.operation.op;
+    } else if (column == "measured_us") {
+      value = number(row.us.median, 6);
+    } else if (column == "source") {
+      value = gpu + ": " + row.how + "; median of " + std::to_string(row.us.count) + ", p10 " +
+              number(row.us.p10, 6) + ", p90 " + number(row.us.p90, 6);
+    } else {
+      const auto found = row.operation.fields.find(column);
+      if (found != row.operation.fields.end()) value = found->second;
     }
-    csv += line + "\n";
+    line += (column == "op" ? "" : ",") + cell(value);
   }
-  return csv;
+  return line + "\n";
+}
+
+GrowingFile::GrowingFile(std::string path, std::string header)
+    : path_(std::move(path)), header_(std::move(header)) {}
+
+void GrowingFile::add(const std::string& line) {
+  std::ofstream file(path_ + ".part",
+                     lines_ == 0 ? std::ios::binary : std::ios::binary | std::ios::app);
+  if (lines_ == 0) file << header_;
+  file << line;
+  file.close();
+  if (!file) throw std::runtime_error(path_ + ".part: cannot be written");
+  ++lines_;
+}
+
+void GrowingFile::finish() {
+  if (lines_ > 0 && std::rename((path_ + ".part").c_str(), path_.c_str()) != 0)
+    throw std::runtime_error(path_ + ": cannot be written");
 }
 
 std::string facts_csv(const std::vector<Fact>& facts) {
@@ -124,6 +165,16 @@ std::string facts_csv(const std::vector<Fact>& facts) {
            cell(fact.unit) + "\n";
   }
   return csv;
+}
+
+double mean_clock_mhz(const std::vector<Tick>& first, const std::vector<Tick>& last) {
+  double cycles = 0, ns = 0;
+  for (std::size_t i = 0; i < std::min(first.size(), last.size()); ++i) {
+    if (first[i].ns == 0 || last[i].ns <= first[i].ns || last[i].cycles < first[i].cycles) continue;
+    cycles += static_cast<double>(last[i].cycles - first[i].cycles);
+    ns += static_cast<double>(last[i].ns - first[i].ns);
+  }
+  return ns > 0 ? cycles / ns * 1e3 : 0;
 }
 
 std::string file_stem(const std::string& gpu) {

@@ -34,14 +34,53 @@ struct Samples {
 /// std::runtime_error without samples.
 Samples summary(std::vector<double> samples);
 
+/// How long a row is repeated: what `tessera validate --duration` is to be told.
+constexpr double row_ms = 85;
+
+/// Rotations of `copies` launches each in one replay of a graph: so many that it takes up to 5 ms
+/// where a rotation takes `rotation_us`, of at most 2000 launches, at least one.
+int rotations_of_replay(double rotation_us, int copies);
+
+/// Replays of a graph, one after the other: together they take row_ms, and the last of them, 15 or
+/// fewer, are measured. At least two warm up and three are measured, however long they take.
+struct Replays {
+  int warm = 2, measured = 3;
+};
+Replays replays_of_row(double replay_us);
+
+/// Of the times of `launches` launches' kernels, in order: the sum of each launch. Throws
+/// std::runtime_error where the launches cannot have had the same number of kernels.
+std::vector<double> sums_of_launches(const std::vector<double>& kernels_us, std::size_t launches);
+
+/// In a row's source: it is the time of the kernels alone, without the gap before each.
+constexpr const char* kernel_only = "kernel-only";
+
 /// A measured operation.
 struct Row {
   Operation operation;
   Samples us;
-  std::string how;  ///< for the column source
+  std::string how;       ///< for the column source
+  std::string choice{};  ///< line of the table of the library's choices, if it tells them
 };
-/// The table `tessera validate` reads, every column of it, header included.
-std::string measured_csv(const std::vector<Row>& rows, const std::string& gpu);
+/// The table `tessera validate` reads, every column of it: its header, and a row's line.
+std::string measured_header();
+std::string measured_line(const Row& row, const std::string& gpu);
+
+/// A file that grows by lines, as "PATH.part", which finish() renames to PATH: a program that dies
+/// leaves the lines it had. Without lines there is no file. Throws std::runtime_error where it
+/// cannot be written.
+class GrowingFile {
+ public:
+  GrowingFile(std::string path, std::string header);
+  /// `line` ends with "\n".
+  void add(const std::string& line);
+  void finish();
+  std::size_t lines() const { return lines_; }
+
+ private:
+  std::string path_, header_;
+  std::size_t lines_ = 0;
+};
 
 /// A number that is no operation's time: a bandwidth, a latency, a clock.
 struct Fact {
@@ -50,6 +89,14 @@ struct Fact {
   std::string unit;
 };
 std::string facts_csv(const std::vector<Fact>& facts);
+
+/// What a core's cycle counter and a timer in nanoseconds read at one moment; 0 where the core was
+/// not looked at.
+struct Tick {
+  unsigned long long cycles = 0, ns = 0;
+};
+/// Mean clock of the cores between two moments, of those looked at both times; 0 without any.
+double mean_clock_mhz(const std::vector<Tick>& first, const std::vector<Tick>& last);
 
 /// "h100-80gb-hbm3" of "NVIDIA H100 80GB HBM3": the stem of the files' names.
 std::string file_stem(const std::string& gpu);

@@ -65,23 +65,80 @@ TEST_CASE("samples are summed up by median and deciles") {
   CHECK_THROWS(summary({}));
 }
 
+TEST_CASE("a row is repeated for as long as validate is told") {
+  CHECK(rotations_of_replay(5000, 1) == 1);
+  CHECK(rotations_of_replay(2499, 4) == 2);
+  CHECK(rotations_of_replay(70000, 2) == 1);
+  CHECK(rotations_of_replay(1, 64) == 31);
+  CHECK(rotations_of_replay(1e-3, 1) == 2000);
+  CHECK(rotations_of_replay(1, 4000) == 1);
+  for (const double replay_us : {700.0, 2500.0, 5000.0, 7000.0, 16000.0}) {
+    const Replays replays = replays_of_row(replay_us);
+    INFO(replay_us);
+    CHECK((replays.warm + replays.measured) * replay_us == Approx(row_ms * 1e3).margin(replay_us));
+    CHECK(replays.measured <= 15);
+  }
+  CHECK(replays_of_row(5000).warm == 2);
+  CHECK(replays_of_row(5000).measured == 15);
+  CHECK(replays_of_row(1e6).warm == 2);
+  CHECK(replays_of_row(1e6).measured == 3);
+}
+
 TEST_CASE("the table it writes is one that validate reads") {
   const tessera::test::ScratchFolder folder;
-  std::vector<Row> rows;
-  rows.push_back(
-      {plan("gemm m=256 n=256 k=256 dtype=bf16")[0], {20.5, 20, 21, 9}, "cuBLASLt, cold"});
-  rows.push_back(
-      {plan("add rows=512 cols=1024 dtype=bf16")[0], {30.25, 30, 31, 9}, "own \"kernel\""});
-  const std::string file = folder.write("gpu.csv", measured_csv(rows, "NVIDIA X, 1 GB"));
+  const std::string gpu = "NVIDIA X, 1 GB";
+  const Row gemm = {
+      plan("gemm m=256 n=256 k=256 dtype=bf16")[0], {20.5, 20, 21, 9}, "cuBLASLt, cold"};
+  const Row add = {
+      plan("add rows=512 cols=1024 dtype=bf16")[0], {30.25, 30, 31, 9}, "own \"kernel\""};
+  const std::string file = folder.write(
+      "gpu.csv", measured_header() + measured_line(gemm, gpu) + measured_line(add, gpu));
   const tessera::MeasuredTable table = tessera::read_measured(file);
   REQUIRE(table.rows.size() == 2);
   CHECK(table.rows[0].measured_us == 20.5);
   CHECK(table.rows[0].source == "NVIDIA X, 1 GB: cuBLASLt, cold; median of 9, p10 20, p90 21");
   CHECK(table.rows[1].field("cols") == "1024");
   const tessera::test::Outcome outcome =
-      tessera::test::run({"validate", "--chip", "toy", "--measured", file, "--json", "-"});
+      tessera::test::run({"validate", "--chip", "toy", "--measured", file, "--duration",
+                          std::to_string(static_cast<int>(row_ms)) + "ms", "--json", "-"});
   INFO(outcome.err);
   CHECK(outcome.status == 0);
+}
+
+TEST_CASE("a row of kernels alone is one to validate") {
+  CHECK(sums_of_launches({1, 2, 3, 4, 5, 6}, 3) == std::vector<double>{3, 7, 11});
+  CHECK(sums_of_launches({1, 2}, 2) == std::vector<double>{1, 2});
+  CHECK_THROWS_WITH(sums_of_launches({1, 2, 3}, 2), "3 kernels of 2 launches");
+  CHECK_THROWS(sums_of_launches({}, 2));
+  CHECK_THROWS(sums_of_launches({1}, 0));
+  const tessera::test::ScratchFolder folder;
+  const Row row = {plan("gemm m=256 n=256 k=256 dtype=bf16")[0],
+                   {20.5, 20, 21, 9},
+                   std::string("cuBLASLt, ") + kernel_only + " by CUPTI"};
+  const std::string file =
+      folder.write("gpu.kernel.csv", measured_header() + measured_line(row, "GPU"));
+  CHECK(tessera::read_measured(file).rows.at(0).is_kernel_time());
+}
+
+TEST_CASE("a growing file has its name when it is finished, and its lines before") {
+  const tessera::test::ScratchFolder folder;
+  GrowingFile file(folder / "a.csv", "head\n");
+  file.finish();
+  CHECK(folder.names().empty());
+  file.add("1\n");
+  CHECK(folder.names() == std::vector<std::string>{"a.csv.part"});
+  file.add("2\n");
+  CHECK(file.lines() == 2);
+  CHECK(folder.read("a.csv.part") == "head\n1\n2\n");
+  file.finish();
+  CHECK(folder.names() == std::vector<std::string>{"a.csv"});
+  CHECK(folder.read("a.csv") == "head\n1\n2\n");
+  folder.write("b.csv.part", "of a run that died\n");
+  GrowingFile again(folder / "b.csv", "head\n");
+  again.add("3\n");
+  CHECK(folder.read("b.csv.part") == "head\n3\n");
+  GrowingFile nowhere(folder / "no/c.csv", "head\n");
+  CHECK_THROWS_WITH(nowhere.add("1\n"), Catch::Contains("cannot be written"));
 }
 
 TEST_CASE("facts, names and rotations") {
@@ -94,4 +151,12 @@ TEST_CASE("facts, names and rotations") {
   CHECK(rotated_copies(1 << 20, 50 << 20, 64) == 64);
   CHECK(rotated_copies(std::size_t{8} << 30, 50 << 20, 64) == 2);
   CHECK(rotated_copies(0, 50 << 20, 64) == 2);
+}
+
+TEST_CASE("the clock of the cores is that of those seen at both moments") {
+  const std::vector<Tick> first = {{1000, 500}, {0, 0}, {7000, 500}, {5000, 500}};
+  const std::vector<Tick> last = {{3000, 1500}, {9000, 1500}, {0, 0}, {7500, 1500}};
+  CHECK(mean_clock_mhz(first, last) == 2250);
+  CHECK(mean_clock_mhz({{1000, 500}}, {{0, 0}}) == 0);
+  CHECK(mean_clock_mhz({}, {}) == 0);
 }

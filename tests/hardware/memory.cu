@@ -7,7 +7,6 @@
 namespace hardware {
 namespace {
 
-constexpr int samples = 9;
 constexpr int threads = 512;
 constexpr std::size_t mib = std::size_t{1} << 20;
 
@@ -54,12 +53,13 @@ __global__ void scattered_kernel(const uint4* in, std::size_t sectors, int each,
   if (sum.x == 0x9e3779b9U && sum.y == 0x7f4a7c15U) *sink = sum;
 }
 
-__global__ void chase_kernel(const std::uint32_t* next, int steps, long long* cycles,
+/// `steps` along a cycle of pointers, one thread, one load at a time.
+__global__ void chase_kernel(const std::uint32_t* next, std::size_t steps, long long* cycles,
                              std::uint32_t* sink) {
   std::uint32_t at = 0;
-  for (int i = 0; i < steps / 4; ++i) at = __ldcg(next + at);  // warm
   const long long began = clock64();
-  for (int i = 0; i < steps; ++i) at = __ldcg(next + at);
+  for (std::size_t i = 0; i < steps; ++i) at = __ldcg(next + at);
+  asm volatile("" : "+r"(at)::"memory");  // the clock is read after the loads
   *cycles = clock64() - began;
   *sink = at;
 }
@@ -96,7 +96,7 @@ void measure_memory(const Device& device, std::vector<Fact>& facts) {
     fill(in, Type::fp32, Content::random, 1);
     const auto record = [&](const char* what, double moved, const Launch& launch) {
       facts.push_back({what, "4 GiB, 16-byte accesses, all cores",
-                       gbps(moved, time_in_graph(launch, 1, samples)), "GB/s"});
+                       gbps(moved, time_in_graph(launch, 1)), "GB/s"});
     };
     record("memory read", static_cast<double>(bytes), [&](int, cudaStream_t stream) {
       read_kernel<<<blocks, threads, 0, stream>>>(in.as<uint4>(), count, 1, sink.as<uint4>());
@@ -114,7 +114,7 @@ void measure_memory(const Device& device, std::vector<Fact>& facts) {
           scattered_kernel<<<blocks, threads, 0, stream>>>(in.as<uint4>(), bytes / 32, each,
                                                            sink.as<uint4>());
         },
-        1, samples);
+        1);
     facts.push_back({"memory read, scattered", "32-byte sectors over 4 GiB, all cores",
                      gbps(32 * sectors_read, us), "GB/s"});
   }
@@ -129,7 +129,7 @@ void measure_memory(const Device& device, std::vector<Fact>& facts) {
           read_kernel<<<blocks, threads, 0, stream>>>(in.as<uint4>(), bytes / sizeof(uint4), passes,
                                                       sink.as<uint4>());
         },
-        1, samples);
+        1);
     const std::string footprint = std::to_string(size) + " MiB";
     facts.push_back({"L2 read", footprint + ", all cores, past L1",
                      gbps(static_cast<double>(bytes) * static_cast<double>(passes), us), "GB/s"});
@@ -146,47 +146,46 @@ void measure_memory(const Device& device, std::vector<Fact>& facts) {
     for (std::size_t i = 0; i < lines; ++i)
       next[std::size_t{order[i]} * 32] = order[(i + 1) % lines] * 32;
     HARDWARE_CHECK(cudaMemcpy(in.get(), next.data(), bytes, cudaMemcpyHostToDevice));
-    constexpr int steps = 20000;
-    std::vector<double> cycles;
-    for (int i = 0; i < 3; ++i) {
-      chase_kernel<<<1, 1>>>(in.as<std::uint32_t>(), steps, sink.as<long long>(),
+    // Once around the whole cycle for what caches then hold of it, once again for the time: a line
+    // is found only where it outlives all the others.
+    for (int round = 0; round < 2; ++round) {
+      chase_kernel<<<1, 1>>>(in.as<std::uint32_t>(), lines, sink.as<long long>(),
                              sink.as<std::uint32_t>() + 16);
-      long long taken = 0;
-      HARDWARE_CHECK(cudaMemcpy(&taken, sink.get(), sizeof taken, cudaMemcpyDeviceToHost));
-      cycles.push_back(static_cast<double>(taken) / steps);
+      HARDWARE_CHECK(cudaGetLastError());
     }
-    facts.push_back(
-        {"read latency", footprint + ", one thread, past L1", summary(cycles).median, "cycles"});
+    long long cycles = 0;
+    HARDWARE_CHECK(cudaMemcpy(&cycles, sink.get(), sizeof cycles, cudaMemcpyDeviceToHost));
+    facts.push_back({"read latency", footprint + ", one thread, past L1, second walk of a cycle",
+                     static_cast<double>(cycles) / static_cast<double>(lines), "cycles"});
   }
+}
+
+void check_profiler() {
+  std::string names;
+  time_kernels([](int, cudaStream_t stream) { empty_kernel<<<1, 32, 0, stream>>>(); }, 1, names);
 }
 
 void measure_launches(const Device& device, std::vector<Fact>& facts) {
   const Samples graph =
-      time_in_graph([](int, cudaStream_t stream) { empty_kernel<<<1, 32, 0, stream>>>(); }, 1, 15);
+      time_in_graph([](int, cudaStream_t stream) { empty_kernel<<<1, 32, 0, stream>>>(); }, 1);
   facts.push_back({"launch to launch", "empty kernels in a CUDA graph", graph.median, "us"});
   const Samples wide = time_in_graph(
       [&](int, cudaStream_t stream) {
         empty_kernel<<<static_cast<unsigned>(device.cores), 128, 0, stream>>>();
       },
-      1, 15);
+      1);
   facts.push_back(
       {"launch to launch", "empty kernels of a block a core in a CUDA graph", wide.median, "us"});
-  cudaEvent_t begin = nullptr, end = nullptr;
-  HARDWARE_CHECK(cudaEventCreate(&begin));
-  HARDWARE_CHECK(cudaEventCreate(&end));
+  Event begin, end;
   std::vector<double> us;
   for (int sample = 0; sample < 15; ++sample) {
     constexpr int launches = 1000;
-    HARDWARE_CHECK(cudaEventRecord(begin));
+    begin.record(nullptr);
     for (int i = 0; i < launches; ++i) empty_kernel<<<1, 32>>>();
-    HARDWARE_CHECK(cudaEventRecord(end));
-    HARDWARE_CHECK(cudaEventSynchronize(end));
-    float ms = 0;
-    HARDWARE_CHECK(cudaEventElapsedTime(&ms, begin, end));
-    us.push_back(ms * 1e3 / launches);
+    end.record(nullptr);
+    end.wait();
+    us.push_back(end.us_since(begin) / launches);
   }
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
   facts.push_back({"launch to launch", "empty kernels in a stream", summary(us).median, "us"});
 
   const Buffer out(4096);

@@ -222,12 +222,9 @@ std::string rows_of(const Unit& unit) {
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> tensor_core_rows(const Device& device) {
-  std::vector<std::pair<std::string, std::string>> files;
-  if (device.properties.major != 9 || device.properties.minor != 0) return files;
-  for (const Unit& unit : units)
-    files.emplace_back(std::string("mma.") + unit.name + ".rows", rows_of(unit));
-  return files;
+void measure_tensor_cores(const Device& device, const TakeRows& take) {
+  if (device.properties.major != 9 || device.properties.minor != 0) return;
+  for (const Unit& unit : units) take(std::string("mma.") + unit.name + ".rows", rows_of(unit));
 }
 
 }  // namespace hardware

@@ -3,6 +3,22 @@
 #include <dlfcn.h>
 
 namespace hardware {
+namespace {
+
+/// nvmlFieldValue_t of nvml.h.
+struct FieldValue {
+  unsigned field, scope;
+  long long timestamp, latency_us;
+  int type, status;
+  union {
+    double real;
+    unsigned whole;
+    unsigned long long wide;
+  } value;
+};
+constexpr unsigned power_instant = 186;  // NVML_FI_DEV_POWER_INSTANT, mW
+
+}  // namespace
 
 struct Nvml::Library {
   void* file = nullptr;
@@ -39,6 +55,11 @@ Nvml::~Nvml() {
 bool Nvml::is_there() const { return library_->device != nullptr; }
 
 double Nvml::power_w() const {
+  FieldValue power{};
+  power.field = power_instant;
+  auto* const read = library_->find<int(void*, int, FieldValue*)>("nvmlDeviceGetFieldValues");
+  if (is_there() && read != nullptr && read(library_->device, 1, &power) == 0 && power.status == 0)
+    return power.value.whole * 1e-3;
   const double mw = library_->unsigned_reading("nvmlDeviceGetPowerUsage");
   return mw < 0 ? mw : mw * 1e-3;
 }

@@ -16,6 +16,7 @@ class Nvml {
   Nvml& operator=(const Nvml&) = delete;
 
   bool is_there() const;
+  /// Of the last tens of milliseconds where the driver gives it, else of the last second.
   double power_w() const;
   double power_limit_w() const;
   double energy_j() const;  ///< since the driver was loaded

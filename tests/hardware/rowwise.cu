@@ -1,4 +1,5 @@
 #include <cuda_bf16.h>
+#include <cuda_fp8.h>
 
 #include <algorithm>
 #include <cfloat>
@@ -14,7 +15,6 @@ namespace {
 constexpr int threads = 256;
 constexpr int wide = 8;        // bf16 elements of a 16-byte load
 constexpr int most_parts = 8;  // loads a thread keeps: rows of up to 16384 elements
-constexpr int samples = 15;
 
 union Pack {
   uint4 words;
@@ -130,6 +130,22 @@ __global__ void cast_kernel(const float4* in, uint4* out, std::size_t packs) {
   out[at] = pack.words;
 }
 
+/// To e4m3, saturating, without a scale: eight elements a thread.
+__global__ void cast_fp8_kernel(const uint4* in, uint2* out, std::size_t packs) {
+  const std::size_t at = std::size_t{blockIdx.x} * threads + threadIdx.x;
+  if (at >= packs) return;
+  Pack pack;
+  pack.words = in[at];
+  __nv_fp8x4_storage_t halves[2];
+  for (int h = 0; h < 2; ++h) {
+    const __nv_bfloat16* const four = pack.values + 4 * h;
+    halves[h] = __nv_fp8x4_e4m3(make_float4(__bfloat162float(four[0]), __bfloat162float(four[1]),
+                                            __bfloat162float(four[2]), __bfloat162float(four[3])))
+                    .__x;
+  }
+  out[at] = make_uint2(halves[0], halves[1]);
+}
+
 constexpr int tile = 32;
 
 __global__ void transpose_kernel(const __nv_bfloat16* in, __nv_bfloat16* out, int rows, int cols) {
@@ -151,32 +167,39 @@ void launch_norm(const void* in, void* out, long long rows, long long cols, cuda
       static_cast<const uint4*>(in), static_cast<uint4*>(out), static_cast<int>(cols / wide));
 }
 
+unsigned blocks_of(std::size_t packs) {
+  return static_cast<unsigned>((packs + threads - 1) / threads);
+}
+
 template <Map map>
 void launch_map(const void* in, const void* second, void* out, long long count,
                 cudaStream_t stream) {
   const auto packs = static_cast<std::size_t>(count / wide);
-  map_kernel<map><<<static_cast<unsigned>((packs + threads - 1) / threads), threads, 0, stream>>>(
-      static_cast<const uint4*>(in), static_cast<const uint4*>(second), static_cast<uint4*>(out),
-      packs);
+  map_kernel<map><<<blocks_of(packs), threads, 0, stream>>>(static_cast<const uint4*>(in),
+                                                            static_cast<const uint4*>(second),
+                                                            static_cast<uint4*>(out), packs);
 }
 
 }  // namespace
 
-bool measure_rowwise(const Operation& operation, const Device&, std::vector<Row>& rows_out) {
+bool measure_rowwise(const Operation& operation, Timing timing, std::vector<Row>& rows_out) {
   const std::string& op = operation.op;
   const bool is_norm = op == "softmax" || op == "layernorm" || op == "rmsnorm";
   const bool is_map = op == "gelu" || op == "silu_mul" || op == "add";
   if (!is_norm && !is_map && op != "transpose" && op != "cast") return false;
   const auto dtype = operation.fields.find("dtype");
-  if (dtype == operation.fields.end() || dtype->second != "bf16") return false;
+  if (dtype == operation.fields.end()) return false;
+  const bool is_cast = op == "cast", to_fp8 = is_cast && dtype->second == "fp8";
+  if (dtype->second != "bf16" && !to_fp8) return false;
   const long long rows = operation.size("rows"), cols = operation.size("cols");
   if (cols % wide != 0 || cols > threads * wide * most_parts) return false;
   const std::size_t bytes = static_cast<std::size_t>(rows * cols) * 2;
-  const bool is_cast = op == "cast";  // from FP32
-  const Buffer in(is_cast ? 2 * bytes : bytes), second(bytes), out(bytes);
-  fill(in, is_cast ? Type::fp32 : Type::bf16, Content::random, 1);
+  const bool from_fp32 = is_cast && !to_fp8;
+  const Buffer in(from_fp32 ? 2 * bytes : bytes), second(bytes), out(bytes);
+  fill(in, from_fp32 ? Type::fp32 : Type::bf16, Content::random, 1);
   fill(second, Type::bf16, Content::random, 2);
-  const Samples us = time_in_graph(
+  const Timed timed = time_launches(
+      timing,
       [&](int, cudaStream_t stream) {
         if (op == "softmax") launch_norm<Norm::softmax>(in.get(), out.get(), rows, cols, stream);
         if (op == "layernorm")
@@ -189,8 +212,13 @@ bool measure_rowwise(const Operation& operation, const Device&, std::vector<Row>
         if (op == "add") launch_map<Map::add>(in.get(), second.get(), out.get(), count, stream);
         if (is_cast) {
           const auto packs = static_cast<std::size_t>(count / wide);
-          cast_kernel<<<static_cast<unsigned>((packs + threads - 1) / threads), threads, 0,
-                        stream>>>(in.as<float4>(), out.as<uint4>(), packs);
+          if (to_fp8) {
+            cast_fp8_kernel<<<blocks_of(packs), threads, 0, stream>>>(in.as<uint4>(),
+                                                                      out.as<uint2>(), packs);
+          } else {
+            cast_kernel<<<blocks_of(packs), threads, 0, stream>>>(in.as<float4>(), out.as<uint4>(),
+                                                                  packs);
+          }
         }
         if (op == "transpose") {
           const dim3 grid(static_cast<unsigned>((cols + tile - 1) / tile),
@@ -200,9 +228,9 @@ bool measure_rowwise(const Operation& operation, const Device&, std::vector<Row>
               static_cast<int>(cols));
         }
       },
-      1, samples);
-  rows_out.push_back(
-      {operation, us, "own kernel, CUDA graph, operands where the last run left them"});
+      1);
+  rows_out.push_back({operation, timed.us,
+                      "own kernel, " + timed.how + ", operands where the last run left them", ""});
   return true;
 }
 
