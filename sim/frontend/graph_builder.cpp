@@ -277,6 +277,7 @@ TensorId attention_sublayer(BlockBuilder& b, TensorId h, TensorId x, std::int64_
   Op op = with_heads(BlockBuilder::named("attention.core", OpKind::attention, step.wide));
   op.causal = !model.encoder;
   op.window = window;
+  op.paged_cache = !model.encoder;
   op.inputs = {qkv, k_cache, v_cache};
   const TensorId out = b.activation("attention.core.out", step.tokens, q_cols);
   op.outputs = {out};

@@ -19,6 +19,11 @@ constexpr std::int64_t most_registers = 248;  ///< of a thread, a multiple of 8
 constexpr std::int64_t barrier_bytes = 1024;
 /// Dependent reads at the beginning of a block.
 constexpr double lookups = 5;
+/// Between a thread's copies of 16 bytes from a paged cache: its address comes from another thread
+/// (a shuffle), then a product and a sum. Derived: a tile of 80 keys of 256 elements, 40 copies a
+/// thread, takes 3,800 cycles where multiplies and exponentials take 3,500
+/// (ai-dynamo/aiconfigurator, bf16 prefill, H100); 60 to 100.
+constexpr std::int64_t gather_cycles = 95;
 /// The list of tiles is made by sequence: a warp counts the tiles of 32 at a time, by a prefix sum.
 constexpr std::int64_t sequences_at_a_time = 32;
 /// Of the probabilities on their way to an 8-bit operand: scaled and packed, permuted, exchanged.
@@ -165,8 +170,21 @@ class AttentionKernel {
   }
 
   void load_tile(RoleBuilder& role, const Unit& u, const Expr& tile, std::int64_t rows) {
+    gather(role, p_.k, u, tile, rows);
     load_kv(role, p_.k, k_full_, k_empty_, u, tile, rows);
+    gather(role, p_.v, u, tile, rows);
     load_kv(role, p_.v, v_full_, v_empty_, u, tile, rows);
+  }
+
+  /// A paged cache has pages smaller than a tile, so the producer's threads copy its rows, 16 bytes
+  /// at a time, each looking up its address. The first tile's are copied while the block before
+  /// this one ends.
+  void gather(RoleBuilder& role, TensorIndex tensor, const Unit& u, const Expr& tile,
+              std::int64_t rows) {
+    if (!p_.paged || !section_.chip().tensor_core.operands_from_scratchpad) return;
+    const std::int64_t copies =
+        ceil_div(box_bytes(tensor, rows, p_.head_dim), 16 * 32 * producer_warps);
+    role.when_less(u.begin, tile, [&] { role.setup(copies * gather_cycles); });
   }
 
   /// A block begins with reads that wait for one another: the next entry of the list of tiles, the
@@ -358,8 +376,8 @@ AttentionShape::AttentionShape(const SectionBuilder& section, const AttentionPro
       ceil_div(consumer_tile_rows * value_n, threads) + overhead_registers;
   consumer_registers = std::max<std::int64_t>(64, round_up(registers, 8));
   if (tiling.blocks_per_core > 0) {
-    const std::int64_t left = chip.core.registers / 32 / tiling.blocks_per_core -
-                              producer_warps * producer_registers;
+    const std::int64_t left =
+        chip.core.registers / 32 / tiling.blocks_per_core - producer_warps * producer_registers;
     consumer_registers = std::clamp<std::int64_t>(
         left / (tiling.consumers * consumer_warps) / 8 * 8, consumer_registers, most_registers);
   }

@@ -17,6 +17,7 @@ struct AttentionProblem {
   std::int64_t window = 0;
   TensorIndex q = 0, k = 0, v = 0, o = 0;
   Format operands = Format::bf16;  ///< of the tensor core
+  bool paged = false;              ///< K and V lie in pages of a cache, not one behind the other
 
   std::int64_t group() const { return heads / kv_heads; }
   std::int64_t past() const { return kv_len - q_len; }

@@ -103,6 +103,8 @@ struct Op {
   bool causal = false;
   std::int64_t window = 0;  ///< sliding window in tokens, 0 = none
   Format kv_format = Format::bf16;
+  /// attention: K and V are those of a serving library's cache, in pages smaller than a tile.
+  bool paged_cache = false;
   /// attention: a serving library's call. It appends the new tokens' keys and values to the cache,
   /// quantises Q if the tensor core multiplies 8 bits, and plans its tiles. In a model the
   /// operations before append, and the layers share one plan.

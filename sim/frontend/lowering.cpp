@@ -128,6 +128,7 @@ void lower_attention_op(SectionBuilder& section) {
   problem.v = section.input(2);
   problem.o = section.output(0);
   problem.operands = operand_format(op.precision);
+  problem.paged = op.paged_cache;
   if (op.library_call) begin_attention_call(section, problem);
   lower_attention(section, problem);
 }

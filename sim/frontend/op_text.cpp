@@ -297,6 +297,7 @@ GraphBlock attention(const Request& request, Op op) {
   op.causal = request.number("causal") != 0;
   op.window = request.number("window");
   op.library_call = request.has("kv_dtype");
+  op.paged_cache = op.library_call;
   const std::string dtype = request.given("dtype", "bf16");
   op.kv_format = operand_format(request.parse("kv_dtype", {"bf16", "fp16", "fp8"}, dtype));
   if (op.heads % op.kv_heads != 0) {

@@ -630,6 +630,27 @@ TEST_CASE("a library's call of attention appends, plans and attends, a bare kern
       std::vector<std::string>{"append", "quantise", "clear", "plan", kernels("causal=1").front()});
 }
 
+TEST_CASE("the rows of a paged cache are copied by threads, those of other keys by boxes") {
+  // Cycles for which the producer is busy with each tile of K and V but a block's first.
+  const auto gathers = [](const std::string& fields) {
+    const Trace trace = lower_op_text(
+        "attention batch=8 q_len=1280 kv_len=1280 heads=32 kv_heads=32 causal=1 " + fields,
+        wide_chip());
+    std::vector<std::int64_t> cycles;
+    for (const Setup& setup : instructions<Setup>(trace.sections[0].kernels.back())) {
+      cycles.push_back(setup.cycles);
+    }
+    cycles.erase(cycles.begin());  // the look-ups a block begins with
+    return cycles;
+  };
+  using Cycles = std::vector<std::int64_t>;
+  CHECK(gathers("head_dim=256").empty());
+  // 80 keys of 512 bytes, 16 a copy, 128 threads: 20 copies of K and of V.
+  CHECK(gathers("head_dim=256 kv_dtype=bf16") == Cycles{20 * 95, 20 * 95});
+  CHECK(gathers("head_dim=128 kv_dtype=bf16") == Cycles{16 * 95, 16 * 95});
+  CHECK(gathers("head_dim=64 dtype=fp8 kv_dtype=fp8") == Cycles{5 * 95, 5 * 95});
+}
+
 TEST_CASE("a library's call writes the new keys and values, once, behind those in the cache") {
   const ChipConfig chip = wide_chip();
   const Trace trace = lower_op_text(
