@@ -1,6 +1,7 @@
 #include "sim/frontend/gemm_library.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace tessera {
 namespace {
@@ -9,10 +10,11 @@ namespace {
 constexpr std::int64_t step_bytes = 128;
 constexpr std::int64_t max_stages = 12;
 
-/// With as many stages as fit.
-std::optional<GemmTiling> staged(const GemmProblem& p, GemmTiling t, const ChipConfig& chip) {
+/// With as many stages as fit, at most `most`.
+std::optional<GemmTiling> staged(const GemmProblem& p, GemmTiling t, const ChipConfig& chip,
+                                 std::int64_t most = max_stages) {
   t.tile_k = step_bytes * 8 / bits(p.operands);
-  for (t.stages = max_stages; t.stages >= 2; --t.stages) {
+  for (t.stages = most; t.stages >= 2; --t.stages) {
     if (fits(p, t, chip)) return t;
   }
   return std::nullopt;
@@ -82,6 +84,11 @@ std::optional<GemmTiling> deep_gemm_tiling(const GemmProblem& p, const ChipConfi
   t.tile_n = best.n;
   t.consumers = t.tile_m > 64 ? 2 : 1;
   t.raster_group = group_of_blocks;
+  // Where few widths lie between blocks whose columns change from one scale of B to the next at the
+  // same place, the code is unrolled for each of them, and for each stage.
+  const std::int64_t places = scale_block / std::gcd(scale_block, best.n);
+  const bool unrolled = scale_block % best.n != 0 && places <= 4;
+  const std::int64_t most = unrolled ? 4 : max_stages;
   if (p.m >= rows_that_share) {
     // On the larger side of the block first. (The library leaves the last of an odd number alone;
     // here pairs then form along the other side.)
@@ -93,10 +100,10 @@ std::optional<GemmTiling> deep_gemm_tiling(const GemmProblem& p, const ChipConfi
     const GemmShape shape(p, shared);
     const bool as_many_waves = ceil_div(shape.units, cluster_places(shared, chip)) <= best.waves;
     if (as_many_waves) {
-      if (const auto pair = staged(p, shared, chip)) return pair;
+      if (const auto pair = staged(p, shared, chip, most)) return pair;
     }
   }
-  return staged(p, t, chip);
+  return staged(p, t, chip, most);
 }
 
 }  // namespace

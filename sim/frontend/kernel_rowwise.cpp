@@ -203,7 +203,7 @@ TensorIndex quantise(SectionBuilder& section, const std::string& kernel, TensorI
   problem.rows = rows;
   problem.cols = cols;
   problem.inputs.push_back({x});
-  problem.steps = {{VectorFunction::amax}, {VectorFunction::quantise}};
+  problem.steps = {{VectorFunction::amax}, {quantiser(section.op().precision)}};
   problem.output = section.workspace(kernel + ".out", Format::e4m3, rows, cols);
   problem.whole_row = !blocks;
   problem.scale_cols = blocks ? 128 : cols;

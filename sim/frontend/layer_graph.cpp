@@ -182,6 +182,11 @@ bool promotes(Precision precision) {
   return precision == Precision::fp8_promote || precision == Precision::fp8_block;
 }
 
+VectorFunction quantiser(Precision precision) {
+  return precision == Precision::fp8_block ? VectorFunction::quantise_groups
+                                           : VectorFunction::quantise;
+}
+
 Format activation_format(Precision precision) {
   switch (precision) {
     case Precision::tf32:
@@ -254,8 +259,7 @@ Flops Op::vector_flops() const {
     case OpKind::linear: {
       std::int64_t flops = epilogue_flops(epilogue, m * n);
       if (quantise_input) {
-        flops +=
-            lane_flops(VectorFunction::amax, m * k) + lane_flops(VectorFunction::quantise, m * k);
+        flops += lane_flops(VectorFunction::amax, m * k) + lane_flops(quantiser(precision), m * k);
       }
       return Flops(flops);
     }

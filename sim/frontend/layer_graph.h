@@ -44,6 +44,8 @@ enum class Precision : std::uint8_t { tf32, fp16, bf16, fp8, fp8_promote, fp8_bl
 std::string_view name(Precision precision);
 Format operand_format(Precision precision);  ///< tensor-core operands: e4m3 for every fp8
 bool promotes(Precision precision);          ///< partial sums of 128 k go to FP32 registers
+/// What quantises activations: with a scale for each row, or each 128 elements of it.
+VectorFunction quantiser(Precision precision);
 /// What flows between layers: bf16 for fp8, fp32 for tf32.
 Format activation_format(Precision precision);
 /// Inverse of name(); throws InputError under `key` with the nearest valid name.

@@ -40,7 +40,7 @@ void lower_moe(SectionBuilder& section) {
     together.inputs.push_back({x});
     together.inputs.back().gather = true;
     if (op.quantise_input) {
-      together.steps = {{VectorFunction::amax}, {VectorFunction::quantise}};
+      together.steps = {{VectorFunction::amax}, {quantiser(op.precision)}};
     } else {
       together.steps = {{VectorFunction::move}};
     }
@@ -81,7 +81,7 @@ void lower_moe(SectionBuilder& section) {
   }
   if (op.quantise_input) {
     act.steps.push_back({VectorFunction::amax});
-    act.steps.push_back({VectorFunction::quantise});
+    act.steps.push_back({quantiser(op.precision)});
   } else {
     act.steps.push_back({VectorFunction::convert});
   }

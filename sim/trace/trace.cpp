@@ -36,7 +36,9 @@ const std::vector<VectorCost>& vector_functions() {
   // operation per multiply-add, add or maximum; one special operation per exp2, tanh, reciprocal.
   // epilogue: scale, pack, address and store of an accumulator. quantise: scale, clamp and convert
   // to fp8 in software, as a cast to c10::Float8_e4m3fn does: the count is an estimate from rows of
-  // linear layers, not read from a library's code.
+  // linear layers, not read from a library's code. quantise_groups: each group is staged in shared
+  // memory, written once and read twice (6 bytes, or lane operations, an element), behind a barrier
+  // (vLLM's and SGLang's per_token_group_quant_8bit); 14 more in all, likewise an estimate.
   // Transposing: bytes of four elements are permuted, twice, and written and read as two words.
   static const std::vector<VectorCost> table = {
       // function, name, fma, special, convert, is_epilogue, stalls_products
@@ -60,6 +62,7 @@ const std::vector<VectorCost>& vector_functions() {
       {VectorFunction::combine, "combine", 2, 0, 0.5, false, false},
       {VectorFunction::move, "move", 1, 0, 0, false, false},
       {VectorFunction::transpose, "transpose", 1.5, 0, 0, false, true},
+      {VectorFunction::quantise_groups, "quantise_groups", 54, 0, 0.5, false, false},
   };
   return table;
 }

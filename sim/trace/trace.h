@@ -152,6 +152,7 @@ enum class VectorFunction : std::uint8_t {
   combine,          ///< weigh and add one partial result
   move,             ///< register move (transpose, gather)
   transpose,        ///< turn an 8-bit operand of a matrix product round in the scratchpad
+  quantise_groups,  ///< quantise, with a scale for each 128 elements of a row
 };
 /// Cost of one element: operations on the FP32 lanes, the special-function unit and the converter.
 struct VectorCost {

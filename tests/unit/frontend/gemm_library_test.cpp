@@ -93,6 +93,16 @@ TEST_CASE("a library takes as many stages as fit, at most twelve") {
   }
 }
 
+TEST_CASE("DeepGEMM's blocks whose scale of B changes at few places have four stages") {
+  const auto stages_of_width = [](std::int64_t cols) {
+    const GemmTiling t = deep_gemm(64, 132 * cols);  // one full wave of blocks so wide
+    REQUIRE(t.tile_n == cols);
+    return t.stages;
+  };
+  for (const std::int64_t cols : {96, 160, 192}) CHECK(stages_of_width(cols) == 4);
+  for (const std::int64_t cols : {48, 64, 80, 112, 128, 144}) CHECK(stages_of_width(cols) > 4);
+}
+
 TEST_CASE("DeepGEMM takes a block of the fewest waves, and of those one of the fullest last wave") {
   const auto waves = [](std::int64_t m, std::int64_t n, std::int64_t rows, std::int64_t cols) {
     const std::int64_t tiles = ceil_div(m, rows) * ceil_div(n, cols);

@@ -6,6 +6,7 @@
 #include <array>
 #include <catch2/catch.hpp>
 #include <random>
+#include <set>
 
 #include "lowering_fixture.h"
 #include "sim/base/error.h"
@@ -285,6 +286,23 @@ TEST_CASE("fp8 layers quantise their activation first, fp8 GEMMs do not") {
         std::vector<std::string>{"linear.quantise", "linear"});
   CHECK(kernel_names(lower_op_text("gemm m=4096 n=4096 k=4096 dtype=fp8", chip).sections[0]) ==
         std::vector<std::string>{"gemm"});
+}
+
+TEST_CASE(
+    "activations with a scale for each 128 elements are quantised by groups, others by rows") {
+  const auto quantised = [](const std::string& dtype) {
+    const Trace trace = lower_op_text("linear m=4096 n=4096 k=4096 dtype=" + dtype, wide_chip());
+    std::set<VectorFunction> functions;
+    for (const Vector& vector : instructions<Vector>(trace.sections[0].kernels.at(0))) {
+      functions.insert(vector.function);
+    }
+    return functions;
+  };
+  using Functions = std::set<VectorFunction>;
+  CHECK(quantised("fp8") == Functions{VectorFunction::amax, VectorFunction::quantise});
+  CHECK(quantised("fp8-block") == Functions{VectorFunction::amax, VectorFunction::quantise_groups});
+  CHECK(vector_cost(VectorFunction::quantise_groups).fma >
+        vector_cost(VectorFunction::quantise).fma);
 }
 
 TEST_CASE(
