@@ -78,6 +78,7 @@ std::vector<NumberEntry> build() {
       {"layers.roofline_us", "us", "the least time the chip's peaks allow for it"},
       {"layers.roofline_fraction", "fraction", "roofline_us / time_us; 1 is perfect"},
       {"layers.energy_j", "J", "energy of one execution"},
+      {"layers.power_w", "W", "energy_j / time: average power while it runs"},
       {"layers.stalls", "fraction", "as stalls, of this operation"},
       {"layers.error", "",
        "numerical error of the operation, computed through the chip's arithmetic on sampled tokens "

@@ -85,6 +85,7 @@ Json layer_json(const OpResult& op, const Figures& f) {
               {"roofline_us", f.roofline_us},
               {"roofline_fraction", f.roofline_fraction},
               {"energy_j", f.energy_j},
+              {"power_w", f.power_w},
               {"stalls", stalls_json(f.stalls)},
               {"error", error_json(op.error)}};
 }

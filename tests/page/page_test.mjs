@@ -169,7 +169,7 @@ async function checkRun() {
     `${(run.tensor_core_utilization * 100).toFixed(run.tensor_core_utilization < 0.1 ? 1 : 0)} %`);
   equal('run: all operations', await numbersOf(page, 'Operations in execution order'),
     run.layers.map(l => [l.repeat, l.cycles, l.time_us, l.time_fraction, l.tflops, l.hbm_gbps,
-      l.l2_hit_rate, l.roofline_fraction]));
+      l.l2_hit_rate, l.power_w, l.roofline_fraction]));
 
   // The roofline: every operation with FLOPs and traffic, at its place.
   const expected = run.layers.filter(l => l.flops > 0 && l.hbm_bytes > 0);

@@ -57,7 +57,7 @@ TEST_CASE("the JSON has every agreed key") {
   }
   REQUIRE(json["layers"].size() == 2);
   for (const char* key : {"name", "op", "precision", "cycles", "time_us", "flops", "hbm_bytes",
-                          "bound", "roofline_us", "error", "repeat", "stalls"}) {
+                          "bound", "roofline_us", "error", "repeat", "stalls", "power_w"}) {
     INFO(key);
     CHECK(json["layers"][0].contains(key));
   }
