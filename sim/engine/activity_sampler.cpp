@@ -58,8 +58,9 @@ ActivitySampler::ActivitySampler(const Chip& chip, const ChipConfig& config, std
 
 void ActivitySampler::sample() {
   const L2::Counters& l2 = chip_.l2().counters();
-  const ActivityBin now{l2.hbm_read_bytes, l2.hbm_write_bytes, l2.read_bytes,
-                        l2.hit_bytes,      l2.write_bytes,     chip_.processor().tensor_flops()};
+  const ActivityBin now{l2.hbm_read_bytes, l2.hbm_write_bytes,
+                        l2.read_bytes,     l2.hit_bytes,
+                        l2.write_bytes,    chip_.processor().counters().tensor_flops};
   ActivityBin bin = now;
   combine(bin, before_, -1);
   before_ = now;

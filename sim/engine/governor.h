@@ -8,9 +8,9 @@
 namespace tessera {
 
 // Power and clock (docs/timing-model/power.md). Core units, L2 and network share one clock, whose
-// voltage falls with it; DRAM has its own supply:
+// voltage falls with it; DRAM and links have supplies of their own:
 //   E(f) = (tensor FLOPs * pJ + vector FLOPs * pJ + scratchpad and L2 bytes * pJ)
-//          * (f / clock.core_mhz) ^ voltage_exponent + memory bytes * pJ
+//          * (f / clock.core_mhz) ^ voltage_exponent + (memory bytes + link bytes) * pJ
 //   P(f) = idle_w + E(f) / T(f)
 // A run that goes on forever (sustained) has the highest clock for which P(f) <= cap_w, or the
 // lowest there is (min_mhz), whatever it draws there. The power
@@ -26,9 +26,13 @@ enum class Operands : std::uint8_t { random, zeros };
 struct Activity {
   double fp16_flops = 0, tf32_flops = 0, fp8_flops = 0, vector_flops = 0;
   double scratchpad_bytes = 0, l2_bytes = 0, hbm_bytes = 0;
+  double link_bytes = 0;  ///< sent to other chips
   Operands operands = Operands::random;
 
   void add_tensor_flops(Format format, double flops);
+  /// An exchange that sends `sent` bytes and reads and writes `own` bytes of the chip's memory, by
+  /// way of the L2.
+  void add_exchange(double sent, double own);
   /// Sums counts; the operands are those of both.
   void add(const Activity& other, double times);
 };
@@ -50,8 +54,9 @@ struct PowerProfile {
   Activity activity;
   double clock_mhz = 0;
   double seconds = 0;
-  /// Part of the time that does not depend on the clock: traffic / memory's peak bandwidth.
-  double memory_seconds = 0;
+  /// Part of the time that does not depend on the clock: traffic / memory's peak bandwidth, and
+  /// what the cores wait for links.
+  double fixed_seconds = 0;
 
   /// Time at another clock: seconds at clock_mhz, less of it as far as it is the core's.
   double seconds_at(double mhz) const;

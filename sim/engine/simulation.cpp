@@ -71,11 +71,13 @@ std::int64_t most_ranks(const Trace& trace) {
 Activity switching_of(const KernelRecord& record, const OpRecord& op, Operands operands) {
   Activity activity;
   activity.operands = operands;
-  activity.add_tensor_flops(op.format, static_cast<double>(record.tensor_flops));
-  activity.vector_flops = static_cast<double>(record.vector_flops);
-  activity.scratchpad_bytes = static_cast<double>(record.operand_bytes);
+  activity.add_tensor_flops(op.format, static_cast<double>(record.cores.tensor_flops));
+  activity.vector_flops = static_cast<double>(record.cores.vector_flops);
+  activity.scratchpad_bytes = static_cast<double>(record.cores.operand_bytes);
   activity.l2_bytes = static_cast<double>(record.l2.read_bytes + record.l2.write_bytes);
   activity.hbm_bytes = static_cast<double>(record.l2.hbm_read_bytes + record.l2.hbm_write_bytes);
+  activity.add_exchange(static_cast<double>(record.cores.link_bytes),
+                        static_cast<double>(record.cores.exchange_bytes));
   return activity;
 }
 
@@ -86,7 +88,7 @@ void append_ops(RunResult& result, const Section& section, const SectionRecord& 
   // A trace says how many FLOPs its operations need; no more are counted than its kernels execute.
   std::vector<std::int64_t> executed(section.ops.size());
   for (const KernelRecord& k : record.kernels) {
-    executed[static_cast<std::size_t>(k.op)] += k.tensor_flops;
+    executed[static_cast<std::size_t>(k.op)] += k.cores.tensor_flops;
   }
   for (std::size_t i = 0; i < section.ops.size(); ++i) {
     OpRecord op = section.ops[i];
@@ -115,7 +117,7 @@ void append_ops(RunResult& result, const Section& section, const SectionRecord& 
     r.hbm_write += Bytes(k.l2.hbm_write_bytes);
     r.l2_read += Bytes(k.l2.read_bytes);
     r.l2_hit += Bytes(k.l2.hit_bytes);
-    r.scratchpad_bytes += Bytes(k.operand_bytes);
+    r.scratchpad_bytes += Bytes(k.cores.operand_bytes);
     for (std::size_t c = 0; c < cause_count; ++c) r.core_cycles[c] += k.core_cycles[c];
     const Activity activity =
         switching_of(k, section.ops[static_cast<std::size_t>(k.op)], operands);
@@ -238,10 +240,15 @@ PowerProfile simulated_profile(const Jobs& run, const Trace& trace, const ChipCo
         profile.activity.add(switching_of(k, section.ops[static_cast<std::size_t>(k.op)], operands),
                              times);
         profile.seconds += times * static_cast<double>(k.cycles.value) / (profile.clock_mhz * 1e6);
+        // An exchange has its time from the links, whatever the clock.
+        const auto linked = static_cast<double>(k.core_cycles[static_cast<int>(Cause::link)]);
+        profile.fixed_seconds +=
+            times * (static_cast<double>(k.l2.hbm_read_bytes + k.l2.hbm_write_bytes) /
+                         (clocked.hbm.bandwidth_gbps * 1e9) +
+                     linked / clocked.core.count / (profile.clock_mhz * 1e6));
       }
     }
   }
-  profile.memory_seconds = profile.activity.hbm_bytes / (clocked.hbm.bandwidth_gbps * 1e9);
   return profile;
 }
 

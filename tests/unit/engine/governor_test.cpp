@@ -19,6 +19,8 @@ ChipConfig capped_chip() {
   chip.power.idle_w = 20;
   chip.power.fp16_pj_per_flop = 1;
   chip.power.hbm_pj_per_byte = 100;
+  chip.power.l2_pj_per_byte = 30;
+  chip.power.link_pj_per_byte = 50;
   chip.power.voltage_exponent = 2;
   chip.power.zero_operand_activity = 0.5;
   return chip;
@@ -110,8 +112,22 @@ TEST_CASE("memory's part of the time and of the energy does not change with the 
   const ChipConfig chip = capped_chip();
   PowerProfile profile = computing(0);
   profile.activity.hbm_bytes = 0.75e-3 * 1000e9;
-  profile.memory_seconds = 0.75e-3;
+  profile.fixed_seconds = 0.75e-3;
   CHECK(profile.seconds_at(500) == Approx(1.25e-3));
   CHECK(dynamic_energy_j(profile.activity, chip.power, chip.clock, 500) ==
         Approx(dynamic_energy_j(profile.activity, chip.power, chip.clock, 1000)));
+}
+
+TEST_CASE("of the energy of an exchange only the part of the L2 follows the clock") {
+  const ChipConfig chip = capped_chip();
+  Activity exchange;
+  exchange.add_exchange(7e9, 16e9);
+  CHECK(dynamic_energy_j(exchange, chip.power, chip.clock, 1000) ==
+        Approx(7e-3 * 50 + 16e-3 * (100 + 30)));
+  CHECK(dynamic_energy_j(exchange, chip.power, chip.clock, 500) ==
+        Approx(7e-3 * 50 + 16e-3 * (100 + 30 / 4.0)));
+  Activity twice;
+  twice.add(exchange, 2);
+  CHECK(dynamic_energy_j(twice, chip.power, chip.clock, 1000) ==
+        Approx(2 * dynamic_energy_j(exchange, chip.power, chip.clock, 1000)));
 }
