@@ -88,6 +88,34 @@ double dynamic_energy_j(const Activity& a, const PowerConfig& power, const Clock
          1e-12;
 }
 
+std::vector<double> energy_over_time_j(const std::vector<ActivityBin>& bins, Picoseconds width,
+                                       Cycles section, Operands operands, const ChipConfig& chip,
+                                       double clock_mhz) {
+  const double end_s = static_cast<double>(section.value) / (clock_mhz * 1e6);
+  const double width_s = static_cast<double>(width.value) * 1e-12;
+  std::vector<double> energy;
+  energy.reserve(bins.size());
+  for (std::size_t i = 0; i < bins.size(); ++i) {
+    const ActivityBin& bin = bins[i];
+    Activity activity;
+    activity.operands = operands;
+    activity.fp16_flops = static_cast<double>(bin.fp16_flops);
+    activity.tf32_flops = static_cast<double>(bin.tf32_flops);
+    activity.fp8_flops = static_cast<double>(bin.fp8_flops);
+    activity.vector_flops = static_cast<double>(bin.vector_flops);
+    activity.scratchpad_bytes = static_cast<double>(bin.scratchpad_bytes);
+    activity.l2_bytes = static_cast<double>(bin.l2_read + bin.l2_write);
+    activity.hbm_bytes = static_cast<double>(bin.hbm_read + bin.hbm_write);
+    activity.add_exchange(static_cast<double>(bin.link_bytes),
+                          static_cast<double>(bin.exchange_bytes));
+    const double from_s = std::min(static_cast<double>(i) * width_s, end_s);
+    const double to_s = i + 1 == bins.size() ? end_s : std::min(from_s + width_s, end_s);
+    energy.push_back(dynamic_energy_j(activity, chip.power, chip.clock, clock_mhz) +
+                     chip.power.idle_w * (to_s - from_s));
+  }
+  return energy;
+}
+
 double PowerProfile::seconds_at(double mhz) const {
   const double fixed = std::min(fixed_seconds, seconds);
   return fixed + (seconds - fixed) * clock_mhz / mhz;

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "sim/base/units.h"
 #include "sim/config/chip_config.h"
+#include "sim/report/result.h"
 #include "sim/trace/trace.h"
 
 namespace tessera {
@@ -41,6 +44,13 @@ struct Activity {
 /// of what tensor cores, scratchpads and L2 switch.
 double dynamic_energy_j(const Activity& activity, const PowerConfig& power,
                         const ClockConfig& clock, double clock_mhz);
+
+/// Energy in joules of each stretch of a section's samples, idle power included, at `clock_mhz`:
+/// together the section's. `chip` is at its boost clock, to which the energies refer. What is
+/// counted behind the section's end takes no idle power.
+std::vector<double> energy_over_time_j(const std::vector<ActivityBin>& bins, Picoseconds width,
+                                       Cycles section, Operands operands, const ChipConfig& chip,
+                                       double clock_mhz);
 
 /// How long a workload is repeated back to back, from an idle chip; neither: without end.
 struct RunLength {

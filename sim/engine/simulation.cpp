@@ -144,18 +144,20 @@ void check(const Trace& trace) {
 
 /// The section over time; `first_op` is where its operations stand in the result.
 SectionActivity activity_of(const Section& section, const SectionRecord& record,
-                            std::int64_t repeat, const std::string& name, std::size_t first_op) {
+                            std::int64_t repeat, const std::string& name, std::size_t first_op,
+                            const std::vector<double>& energy_j) {
   SectionActivity activity;
   activity.name = name;
   activity.repeat = repeat;
+  activity.cycles = cycles_of(record);
   for (std::size_t i = 0; i < record.kernels.size(); ++i) {
     const KernelRecord& k = record.kernels[i];
-    activity.cycles += k.cycles;
     activity.kernels.push_back(
         {section.kernels[i].name, static_cast<std::int64_t>(first_op) + k.op, k.start, k.end});
   }
   activity.bin_width = record.samples.width;
   activity.bins = record.samples.bins;
+  activity.energy_j = energy_j;
   return activity;
 }
 
@@ -316,6 +318,7 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
   result.workload = trace.workload;
   result.cores = chip.core.count;
   result.hbm_peak_gbps = chip.hbm.bandwidth_gbps;
+  result.power_cap_w = chip.power.cap_w;
   Jobs run(trace, options.reuse);
   result.reused_sections = run.reused;
   result.simulated_sections = static_cast<std::int64_t>(run.jobs.size());
@@ -336,10 +339,13 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
       const std::string place = numbered ? fmt::format("{}[{}]", section.name, copy) : section.name;
       // Power keeps the boost clock as its reference, so the unclocked chip is passed.
       append_ops(result, section, jobs[job].record, repeat, place + ".", chip, options.operands);
-      places.push_back({i, job, repeat});
-      if (options.activity_bins > 0) {
-        result.activity.push_back(activity_of(section, jobs[job].record, repeat, place, first_op));
-      }
+      const SectionRecord& record = jobs[job].record;
+      const std::vector<double> energy =
+          energy_over_time_j(record.samples.bins, record.samples.width, cycles_of(record),
+                             options.operands, chip, result.clock_mhz);
+      places.push_back({i, job, repeat, energy});
+      if (options.activity_bins > 0)
+        result.activity.push_back(activity_of(section, record, repeat, place, first_op, energy));
     }
     for (const OpRecord& op : section.ops) {
       flops_of_format[op.format] +=

@@ -221,6 +221,12 @@ async function checkRun() {
   check('run: bandwidth over time adds up to the bytes read', Math.abs(read / total - 1) < 1e-6,
     [read, total]);
 
+  const watts = await numbersOf(page, 'Power over time');
+  const joules = watts.reduce((sum, [from, to, power]) => sum + power * (to - from) * 1e-6, 0);
+  const all = section.energy_j.reduce((a, b) => a + b, 0);
+  check('run: power over time adds up to the energy', all > 0 && Math.abs(joules / all - 1) < 1e-6,
+    [joules, all]);
+
   // Numerical error and the mixtures.
   const {policy} = run.precision;
   equal('run: the mixtures', await numbersOf(page, 'Mixtures that nothing beats'),

@@ -98,6 +98,40 @@ TEST_CASE("where even the lowest clock exceeds the cap, the report says so") {
   CHECK(notes_of({"power.cap_w=500"}, false).find("the 500 W power cap holds the clock at ") == 0);
 }
 
+TEST_CASE("the energies of the operations, and of the stretches of time, are the run's") {
+  for (const char* name : {"h100-sxm", "toy"}) {
+    const ChipConfig on = chip(name);
+    WorkloadOptions workload;
+    workload.seq = 128;
+    workload.layers = 2;
+    workload.tp = 5;
+    for (const bool reuse : {true, false}) {
+      INFO(name << (reuse ? ", layers reused" : ""));
+      SimulationOptions options;
+      options.activity_bins = 64;
+      options.reuse = reuse;
+      const RunResult run = simulate(model_trace("gpt2-xl", workload, on), on, options);
+      const Figures all = figures(run);
+      CHECK(all.energy_j > 0);
+      double operations = 0, time_s = 0, stretches = 0;
+      for (const Figures& op : op_figures(run)) {
+        CHECK(op.power_w > on.power.idle_w);
+        operations += op.power_w * op.time_us * 1e-6 * static_cast<double>(op.repeat);
+        time_s += op.time_us * 1e-6 * static_cast<double>(op.repeat);
+      }
+      for (const SectionActivity& section : run.activity) {
+        REQUIRE(section.energy_j.size() == section.bins.size());
+        for (const double joules : section.energy_j)
+          stretches += joules * static_cast<double>(section.repeat);
+      }
+      CHECK(operations == Approx(all.energy_j).epsilon(1e-9));
+      CHECK(stretches == Approx(all.energy_j).epsilon(1e-9));
+      CHECK(run.power_w == Approx(all.energy_j / time_s).epsilon(1e-9));
+      CHECK(run.power_w == Approx(all.power_w).epsilon(1e-9));
+    }
+  }
+}
+
 TEST_CASE("the energy of an exchange grows with its bytes, beyond what the chip idles") {
   const ChipConfig on = chip("h100-sxm");
   const auto beyond_idle = [&](std::int64_t bytes) {

@@ -131,3 +131,27 @@ TEST_CASE("of the energy of an exchange only the part of the L2 follows the cloc
   CHECK(dynamic_energy_j(twice, chip.power, chip.clock, 1000) ==
         Approx(2 * dynamic_energy_j(exchange, chip.power, chip.clock, 1000)));
 }
+
+TEST_CASE("the energy of the stretches of a section is the section's") {
+  const ChipConfig chip = capped_chip();
+  const Picoseconds width(100'000);
+  const auto energies = [&](const std::vector<ActivityBin>& bins, std::int64_t cycles) {
+    return energy_over_time_j(bins, width, Cycles(cycles), Operands::random, chip, 1000);
+  };
+  ActivityBin busy;
+  busy.fp16_flops = 1'000'000;
+  busy.hbm_read = 10'000;
+  busy.link_bytes = 1'000;
+  const double dynamic = 1e-6 + 1e-6 + 5e-8, idle = 20 * 100e-9;
+  CHECK(energies({}, 100).empty());
+  // A section of 250 cycles, which are 250 ns.
+  const std::vector<double> all = energies({busy, {}, busy}, 250);
+  REQUIRE(all.size() == 3);
+  CHECK(all[0] == Approx(dynamic + idle));
+  CHECK(all[1] == Approx(idle));
+  CHECK(all[2] == Approx(dynamic + idle / 2));
+  // Behind the end nothing idles; a last stretch that ends too soon takes what is left.
+  CHECK(energies({busy, busy}, 80)[0] == Approx(dynamic + idle * 0.8));
+  CHECK(energies({busy, busy}, 80)[1] == Approx(dynamic));
+  CHECK(energies({busy, {}}, 230)[1] == Approx(idle * 1.3));
+}
