@@ -55,11 +55,7 @@ void CommandProcessor::start_kernel() {
   clusters_ = kernel.grid / kernel.cluster;
   before_ = KernelRecord{};
   before_.l2 = l2_.counters();
-  for (const auto& s : sequencers_) {
-    before_.tensor_flops += s->counters().tensor_flops;
-    before_.vector_flops += s->counters().vector_flops;
-    before_.operand_bytes += s->counters().operand_bytes;
-  }
+  before_.cores = counters();
   visible_ = start_at_;
   const auto cluster = static_cast<std::size_t>(kernel.cluster);
   for (std::size_t i = 0; i < sequencers_.size(); ++i) {
@@ -109,14 +105,8 @@ void CommandProcessor::finish_kernel() {
   record.l2.write_bytes = l2.write_bytes - before_.l2.write_bytes;
   record.l2.hbm_read_bytes = l2.hbm_read_bytes - before_.l2.hbm_read_bytes;
   record.l2.hbm_write_bytes = l2.hbm_write_bytes - before_.l2.hbm_write_bytes;
-  for (const auto& s : sequencers_) {
-    record.tensor_flops += s->counters().tensor_flops;
-    record.vector_flops += s->counters().vector_flops;
-    record.operand_bytes += s->counters().operand_bytes;
-  }
-  record.tensor_flops -= before_.tensor_flops;
-  record.vector_flops -= before_.vector_flops;
-  record.operand_bytes -= before_.operand_bytes;
+  record.cores = counters();
+  record.cores -= before_.cores;
   record.cycles = end_ - previous_end_;
   previous_end_ = end_;
   records_.push_back(record);
@@ -128,9 +118,9 @@ void CommandProcessor::finish_kernel() {
   }
 }
 
-std::int64_t CommandProcessor::tensor_flops() const {
-  std::int64_t sum = 0;
-  for (const auto& s : sequencers_) sum += s->counters().tensor_flops;
+Sequencer::Counters CommandProcessor::counters() const {
+  Sequencer::Counters sum;
+  for (const auto& s : sequencers_) sum += s->counters();
   return sum;
 }
 

@@ -22,7 +22,7 @@ struct KernelRecord {
   Cycles cycles;
   CoreCycles core_cycles{};
   L2::Counters l2;
-  std::int64_t tensor_flops = 0, vector_flops = 0, operand_bytes = 0;
+  Sequencer::Counters cores;  ///< all of them together
 };
 
 /// Starts the kernels of a section one after the other and hands out their blocks.
@@ -49,8 +49,8 @@ class CommandProcessor : public sc_core::sc_module {
   bool finished() const { return next_ == section_.kernels.size() && !running_; }
   const std::vector<KernelRecord>& records() const { return records_; }
   Cycles end() const { return end_; }
-  /// On the tensor cores so far, of all kernels.
-  std::int64_t tensor_flops() const;
+  /// Of all cores so far, over all kernels.
+  Sequencer::Counters counters() const;
   /// Why nothing moves any more, for a simulation that ended unfinished.
   std::string explain() const;
 

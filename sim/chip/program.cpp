@@ -8,6 +8,7 @@
 #include "sim/base/error.h"
 #include "sim/chip/collective.h"
 #include "sim/chip/simulation_time.h"
+#include "sim/trace/link_bytes.h"
 
 namespace tessera {
 namespace {
@@ -213,6 +214,10 @@ void Program::compile(const Role& role, const std::vector<Tensor>& tensors,
       has_collective_ = true;
       step.busy = collective_time(*collective, chip);
       step.cause = Cause::link;
+      if (chip.link.bandwidth_gbps > 0) {
+        step.amount = std::llround(link_bytes(*collective, chip.collective.in_switch != 0));
+        step.bytes = std::llround(exchange_memory_bytes(*collective));
+      }
     }
     steps_.push_back(step);
   }

@@ -70,8 +70,8 @@ class Program {
     Cycles issue;                 // mma
     VectorOccupancy occupancy;    // vector
     Cause cause = Cause::vector;  // vector
-    std::int64_t amount = 0;      // mma: flops; vector: flops
-    std::int64_t bytes = 0;       // mma: operands read; load: the box
+    std::int64_t amount = 0;      // mma: flops; vector: flops; collective: bytes sent
+    std::int64_t bytes = 0;       // mma: operands read; load: the box; collective: of own memory
   };
   struct Context {
     const Role* role = nullptr;

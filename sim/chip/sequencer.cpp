@@ -393,6 +393,8 @@ void Sequencer::run(Context& context, Cycles now) {
         break;
       case Opcode::collective:
         advance<recorded>(context, context.time + step.busy, Cause::link);
+        counters_.link_bytes += step.amount;
+        counters_.exchange_bytes += step.bytes;
         break;
       case Opcode::signal:
         advance<recorded>(context, context.last_store, Cause::epilogue);

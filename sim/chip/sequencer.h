@@ -72,6 +72,21 @@ class Sequencer {
 
   struct Counters {
     std::int64_t tensor_flops = 0, vector_flops = 0, operand_bytes = 0;
+    std::int64_t link_bytes = 0;      ///< sent to other chips
+    std::int64_t exchange_bytes = 0;  ///< of the chip's memory, that exchanges read and write
+
+    Counters& operator+=(const Counters& o) { return add(o, 1); }
+    Counters& operator-=(const Counters& o) { return add(o, -1); }
+
+   private:
+    Counters& add(const Counters& o, std::int64_t sign) {
+      tensor_flops += sign * o.tensor_flops;
+      vector_flops += sign * o.vector_flops;
+      operand_bytes += sign * o.operand_bytes;
+      link_bytes += sign * o.link_bytes;
+      exchange_bytes += sign * o.exchange_bytes;
+      return *this;
+    }
   };
   const Counters& counters() const { return counters_; }
 

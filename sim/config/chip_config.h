@@ -180,6 +180,7 @@ struct PowerConfig {
   double scratchpad_pj_per_byte = 0;
   double l2_pj_per_byte = 0;
   double hbm_pj_per_byte = 0;
+  double link_pj_per_byte = 0;  ///< sent to another chip, and as much received
   double voltage_exponent = 0;  ///< dynamic energy per operation grows as (clock/boost)^exponent
   double zero_operand_activity = 1;  ///< energy with operands of zeros, relative to random ones
 };

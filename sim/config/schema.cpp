@@ -514,6 +514,14 @@ std::vector<KeyInfo> power_keys() {
               "power.hbm_pj_per_byte", "pJ/B", 0, 1e6,
               [](C& c) { return &c.power.hbm_pj_per_byte; },
               "Energy of a memory access: device, interface, controller and way to L2.", kEnergy)),
+      plausible(
+          10, 80,
+          optional(real(
+              "power.link_pj_per_byte", "pJ/B", 0, 1e6,
+              [](C& c) { return &c.power.link_pj_per_byte; },
+              "Energy of a byte sent to another chip: this chip's sender, and its receiver for as "
+              "much that comes in.",
+              "published energy per bit of the links' transceivers"))),
       real(
           "power.voltage_exponent", "", 0, 4, [](C& c) { return &c.power.voltage_exponent; },
           "Dynamic energy of an operation grows as (clock / boost clock) to this power.",

@@ -17,8 +17,18 @@ void combine(ActivityBin& a, const ActivityBin& b, std::int64_t sign) {
   a.l2_read += sign * b.l2_read;
   a.l2_hit += sign * b.l2_hit;
   a.l2_write += sign * b.l2_write;
-  a.tensor_flops += sign * b.tensor_flops;
+  a.fp16_flops += sign * b.fp16_flops;
+  a.tf32_flops += sign * b.tf32_flops;
+  a.fp8_flops += sign * b.fp8_flops;
+  a.vector_flops += sign * b.vector_flops;
+  a.scratchpad_bytes += sign * b.scratchpad_bytes;
 }
+
+/// A count of a stretch, and what one of it takes of a bound; 0: it follows the others.
+struct Bounded {
+  std::int64_t* count;
+  double weight = 1;
+};
 
 /// Moves what exceeds `most` in a stretch to the next one; the last keeps what is left. `counts(i)`
 /// are the counts of stretch i that share the bound; they are delayed in proportion.
@@ -27,28 +37,27 @@ void delay(std::size_t stretches, double most, const Counts& counts) {
   for (std::size_t i = 0; i + 1 < stretches; ++i) {
     const auto now = counts(i), next = counts(i + 1);
     double sum = 0;
-    for (const std::int64_t* count : now) sum += static_cast<double>(*count);
+    for (const Bounded& bounded : now) sum += static_cast<double>(*bounded.count) * bounded.weight;
     if (sum <= most) continue;
     for (std::size_t k = 0; k < now.size(); ++k) {
-      const auto done = static_cast<std::int64_t>(static_cast<double>(*now[k]) * (most / sum));
-      *next[k] += *now[k] - done;
-      *now[k] = done;
+      std::int64_t& count = *now[k].count;
+      const auto done = static_cast<std::int64_t>(static_cast<double>(count) * (most / sum));
+      *next[k].count += count - done;
+      count = done;
     }
   }
 }
 
-/// FLOP a cycle of one core in its fastest format.
-std::int64_t fastest(const TensorCoreConfig& tensor_core) {
-  std::int64_t most = 0;
-  for (const Format format : all_formats())
-    most = std::max<std::int64_t>(most, tensor_core.flops_per_cycle(format));
-  return most;
+std::int64_t& tensor_flops(ActivityBin& bin, Format format) {
+  if (format == Format::tf32) return bin.tf32_flops;
+  return format == Format::e4m3 || format == Format::e5m2 ? bin.fp8_flops : bin.fp16_flops;
 }
 
 }  // namespace
 
-ActivitySampler::ActivitySampler(const Chip& chip, const ChipConfig& config, std::size_t most_bins)
-    : chip_(chip), config_(config), most_bins_(most_bins) {
+ActivitySampler::ActivitySampler(const Chip& chip, const ChipConfig& config, const Section& section,
+                                 std::size_t most_bins)
+    : chip_(chip), config_(config), section_(section), most_bins_(most_bins) {
   samples_.width = first_width;
   if (chip.hbm() != nullptr) {
     samples_.channels = static_cast<std::int64_t>(chip.hbm()->channels().size());
@@ -56,10 +65,31 @@ ActivitySampler::ActivitySampler(const Chip& chip, const ChipConfig& config, std
   }
 }
 
-void ActivitySampler::sample() {
+ActivityBin ActivitySampler::counted() {
   const L2::Counters& l2 = chip_.l2().counters();
-  const ActivityBin now{l2.hbm_read_bytes, l2.hbm_write_bytes, l2.read_bytes,
-                        l2.hit_bytes,      l2.write_bytes,     chip_.processor().tensor_flops()};
+  const Sequencer::Counters cores = chip_.processor().counters();
+  // FLOPs have the format of their kernel's operation.
+  const std::vector<KernelRecord>& records = chip_.processor().records();
+  const auto format = [&](std::size_t kernel) {
+    return section_.ops[static_cast<std::size_t>(section_.kernels[kernel].op)].format;
+  };
+  for (; ended_kernels_ < records.size(); ++ended_kernels_)
+    tensor_flops(ended_, format(ended_kernels_)) += records[ended_kernels_].cores.tensor_flops;
+  ActivityBin now = ended_;
+  if (ended_kernels_ < section_.kernels.size())
+    tensor_flops(now, format(ended_kernels_)) += cores.tensor_flops - ended_.tensor_flops();
+  now.hbm_read = l2.hbm_read_bytes;
+  now.hbm_write = l2.hbm_write_bytes;
+  now.l2_read = l2.read_bytes;
+  now.l2_hit = l2.hit_bytes;
+  now.l2_write = l2.write_bytes;
+  now.vector_flops = cores.vector_flops;
+  now.scratchpad_bytes = cores.operand_bytes;
+  return now;
+}
+
+void ActivitySampler::sample() {
+  const ActivityBin now = counted();
   ActivityBin bin = now;
   combine(bin, before_, -1);
   before_ = now;
@@ -78,19 +108,56 @@ ActivitySamples ActivitySampler::finish() {
   const auto ps = static_cast<double>(samples_.width.value);
   const double bytes = config_.hbm.bandwidth_gbps * 1e-3 * ps;
   delay(bins.size(), bytes, [&](std::size_t i) {
-    return std::array<std::int64_t*, 2>{&bins[i].hbm_read, &bins[i].hbm_write};
+    return std::array<Bounded, 2>{{{&bins[i].hbm_read}, {&bins[i].hbm_write}}};
   });
   const auto channels = static_cast<std::size_t>(samples_.channels);
   for (std::size_t c = 0; c < channels; ++c) {
     delay(bins.size(), bytes / static_cast<double>(channels), [&](std::size_t i) {
-      return std::array<std::int64_t*, 1>{&samples_.channel_bytes[i * channels + c]};
+      return std::array<Bounded, 1>{{{&samples_.channel_bytes[i * channels + c]}}};
     });
   }
-  const double flops = static_cast<double>(fastest(config_.tensor_core) * config_.core.count) *
-                       config_.clock.core_mhz * 1e-6 * ps;
-  delay(bins.size(), flops,
-        [&](std::size_t i) { return std::array<std::int64_t*, 1>{&bins[i].tensor_flops}; });
+  const double core_cycles =
+      static_cast<double>(config_.core.count) * config_.clock.core_mhz * 1e-6 * ps;
+  const auto weight = [&](Format format) {
+    const std::int64_t rate = config_.tensor_core.flops_per_cycle(format);
+    return rate > 0 ? 1.0 / static_cast<double>(rate) : 0.0;
+  };
+  delay(bins.size(), core_cycles, [&](std::size_t i) {
+    return std::array<Bounded, 4>{{{&bins[i].fp16_flops, weight(Format::bf16)},
+                                   {&bins[i].tf32_flops, weight(Format::tf32)},
+                                   {&bins[i].fp8_flops, weight(Format::e4m3)},
+                                   {&bins[i].scratchpad_bytes, 0}}};
+  });
+  const VectorUnitConfig& vector = config_.vector_unit;
+  delay(bins.size(), core_cycles * (2 * vector.fma_per_cycle + vector.special_per_cycle),
+        [&](std::size_t i) { return std::array<Bounded, 1>{{{&bins[i].vector_flops}}}; });
+  spread_exchanges();
   return samples_;
+}
+
+void ActivitySampler::spread_exchanges() {
+  const ClockDomain clock(config_.clock.core_mhz);
+  std::vector<ActivityBin>& bins = samples_.bins;
+  for (const KernelRecord& kernel : chip_.processor().records()) {
+    if (kernel.cores.exchange_bytes <= 0) continue;
+    const Picoseconds start = clock.picoseconds(kernel.start), end = clock.picoseconds(kernel.end);
+    std::int64_t sent = 0, own = 0;  // in the bins before
+    for (std::size_t i = static_cast<std::size_t>(start.value / samples_.width.value);
+         i < bins.size() && own < kernel.cores.exchange_bytes; ++i) {
+      const Picoseconds until = samples_.width * static_cast<std::int64_t>(i + 1);
+      const double share = i + 1 == bins.size() || until >= end || end <= start
+                               ? 1
+                               : static_cast<double>((until - start).value) /
+                                     static_cast<double>((end - start).value);
+      const auto part = [&](std::int64_t bytes) {
+        return share < 1 ? static_cast<std::int64_t>(static_cast<double>(bytes) * share) : bytes;
+      };
+      bins[i].link_bytes += part(kernel.cores.link_bytes) - sent;
+      bins[i].exchange_bytes += part(kernel.cores.exchange_bytes) - own;
+      sent = part(kernel.cores.link_bytes);
+      own = part(kernel.cores.exchange_bytes);
+    }
+  }
 }
 
 void ActivitySampler::halve() {

@@ -27,7 +27,8 @@ struct ActivitySamples {
 class ActivitySampler {
  public:
   /// `config` is the chip's, at the clock it runs at.
-  ActivitySampler(const Chip& chip, const ChipConfig& config, std::size_t most_bins);
+  ActivitySampler(const Chip& chip, const ChipConfig& config, const Section& section,
+                  std::size_t most_bins);
 
   /// For how long to simulate before the next sample().
   Picoseconds width() const { return samples_.width; }
@@ -37,11 +38,19 @@ class ActivitySampler {
 
  private:
   void halve();
+  /// Counts of the chip so far.
+  ActivityBin counted();
+  /// Exchanges are told evenly over the time of their kernels.
+  void spread_exchanges();
 
   const Chip& chip_;
   const ChipConfig& config_;
+  const Section& section_;
   std::size_t most_bins_;
   ActivityBin before_;
+  // FLOPs of the tensor cores by format, of the kernels that have ended.
+  ActivityBin ended_;
+  std::size_t ended_kernels_ = 0;
   std::vector<std::int64_t> channels_before_;
   ActivitySamples samples_;
 };

@@ -10,8 +10,8 @@
 namespace tessera {
 namespace {
 
-// A first guess of a kernel's time, which the simulation corrects: its share of the roofline, and how
-// long it takes to begin and to end.
+// A first guess of a kernel's time, which the simulation corrects: its share of the roofline, and
+// how long it takes to begin and to end.
 constexpr double achieved_share = 0.75;
 constexpr double begin_and_end_us = 2;
 // FLOP per byte of 16-bit operands for an output tile of 128 x 256: 2*128*256 / ((128+256)*2), and
@@ -58,6 +58,12 @@ void Activity::add_tensor_flops(Format format, double flops) {
                                                     : fp16_flops) += flops;
 }
 
+void Activity::add_exchange(double sent, double own) {
+  link_bytes += sent;
+  l2_bytes += own;
+  hbm_bytes += own;
+}
+
 void Activity::add(const Activity& other, double times) {
   fp16_flops += times * other.fp16_flops;
   tf32_flops += times * other.tf32_flops;
@@ -66,6 +72,7 @@ void Activity::add(const Activity& other, double times) {
   scratchpad_bytes += times * other.scratchpad_bytes;
   l2_bytes += times * other.l2_bytes;
   hbm_bytes += times * other.hbm_bytes;
+  link_bytes += times * other.link_bytes;
 }
 
 double dynamic_energy_j(const Activity& a, const PowerConfig& power, const ClockConfig& clock,
@@ -77,13 +84,41 @@ double dynamic_energy_j(const Activity& a, const PowerConfig& power, const Clock
   const double toggling = a.operands == Operands::zeros ? power.zero_operand_activity : 1;
   const double core = toggling * operands + a.vector_flops * power.vector_pj_per_flop;
   return (core * std::pow(clock_mhz / clock.core_mhz, power.voltage_exponent) +
-          a.hbm_bytes * power.hbm_pj_per_byte) *
+          a.hbm_bytes * power.hbm_pj_per_byte + a.link_bytes * power.link_pj_per_byte) *
          1e-12;
 }
 
+std::vector<double> energy_over_time_j(const std::vector<ActivityBin>& bins, Picoseconds width,
+                                       Cycles section, Operands operands, const ChipConfig& chip,
+                                       double clock_mhz) {
+  const double end_s = static_cast<double>(section.value) / (clock_mhz * 1e6);
+  const double width_s = static_cast<double>(width.value) * 1e-12;
+  std::vector<double> energy;
+  energy.reserve(bins.size());
+  for (std::size_t i = 0; i < bins.size(); ++i) {
+    const ActivityBin& bin = bins[i];
+    Activity activity;
+    activity.operands = operands;
+    activity.fp16_flops = static_cast<double>(bin.fp16_flops);
+    activity.tf32_flops = static_cast<double>(bin.tf32_flops);
+    activity.fp8_flops = static_cast<double>(bin.fp8_flops);
+    activity.vector_flops = static_cast<double>(bin.vector_flops);
+    activity.scratchpad_bytes = static_cast<double>(bin.scratchpad_bytes);
+    activity.l2_bytes = static_cast<double>(bin.l2_read + bin.l2_write);
+    activity.hbm_bytes = static_cast<double>(bin.hbm_read + bin.hbm_write);
+    activity.add_exchange(static_cast<double>(bin.link_bytes),
+                          static_cast<double>(bin.exchange_bytes));
+    const double from_s = std::min(static_cast<double>(i) * width_s, end_s);
+    const double to_s = i + 1 == bins.size() ? end_s : std::min(from_s + width_s, end_s);
+    energy.push_back(dynamic_energy_j(activity, chip.power, chip.clock, clock_mhz) +
+                     chip.power.idle_w * (to_s - from_s));
+  }
+  return energy;
+}
+
 double PowerProfile::seconds_at(double mhz) const {
-  const double memory = std::min(memory_seconds, seconds);
-  return memory + (seconds - memory) * clock_mhz / mhz;
+  const double fixed = std::min(fixed_seconds, seconds);
+  return fixed + (seconds - fixed) * clock_mhz / mhz;
 }
 
 double power_w(const PowerProfile& profile, const ChipConfig& chip, double clock_mhz) {
@@ -118,7 +153,7 @@ PowerProfile estimated_profile(const Trace& trace, const ChipConfig& chip, Opera
     profile.seconds += repeat * static_cast<double>(section.kernels.size()) *
                        (chip.launch.gap_us + begin_and_end_us) * 1e-6;
   }
-  profile.memory_seconds = profile.activity.hbm_bytes / (chip.hbm.bandwidth_gbps * 1e9);
+  profile.fixed_seconds = profile.activity.hbm_bytes / (chip.hbm.bandwidth_gbps * 1e9);
   return profile;
 }
 
@@ -131,9 +166,8 @@ double governed_clock_mhz(const PowerProfile& profile, const ChipConfig& chip,
     const double peak_w = std::max(chip.power.peak_w, chip.power.cap_w);
     const double burst = highest_clock_mhz(profile, chip, peak_w);
     const double seconds = mean_seconds(profile, chip, length, burst, sustained);
-    const double memory = std::min(profile.memory_seconds, profile.seconds);
-    if (seconds > memory)
-      clock = profile.clock_mhz * (profile.seconds - memory) / (seconds - memory);
+    const double fixed = std::min(profile.fixed_seconds, profile.seconds);
+    if (seconds > fixed) clock = profile.clock_mhz * (profile.seconds - fixed) / (seconds - fixed);
     clock = std::clamp(clock, sustained, burst);
   }
   return std::floor(clock);

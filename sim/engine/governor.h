@@ -1,16 +1,19 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "sim/base/units.h"
 #include "sim/config/chip_config.h"
+#include "sim/report/result.h"
 #include "sim/trace/trace.h"
 
 namespace tessera {
 
 // Power and clock (docs/timing-model/power.md). Core units, L2 and network share one clock, whose
-// voltage falls with it; DRAM has its own supply:
+// voltage falls with it; DRAM and links have supplies of their own:
 //   E(f) = (tensor FLOPs * pJ + vector FLOPs * pJ + scratchpad and L2 bytes * pJ)
-//          * (f / clock.core_mhz) ^ voltage_exponent + memory bytes * pJ
+//          * (f / clock.core_mhz) ^ voltage_exponent + (memory bytes + link bytes) * pJ
 //   P(f) = idle_w + E(f) / T(f)
 // A run that goes on forever (sustained) has the highest clock for which P(f) <= cap_w, or the
 // lowest there is (min_mhz), whatever it draws there. The power
@@ -26,9 +29,13 @@ enum class Operands : std::uint8_t { random, zeros };
 struct Activity {
   double fp16_flops = 0, tf32_flops = 0, fp8_flops = 0, vector_flops = 0;
   double scratchpad_bytes = 0, l2_bytes = 0, hbm_bytes = 0;
+  double link_bytes = 0;  ///< sent to other chips
   Operands operands = Operands::random;
 
   void add_tensor_flops(Format format, double flops);
+  /// An exchange that sends `sent` bytes and reads and writes `own` bytes of the chip's memory, by
+  /// way of the L2.
+  void add_exchange(double sent, double own);
   /// Sums counts; the operands are those of both.
   void add(const Activity& other, double times);
 };
@@ -37,6 +44,13 @@ struct Activity {
 /// of what tensor cores, scratchpads and L2 switch.
 double dynamic_energy_j(const Activity& activity, const PowerConfig& power,
                         const ClockConfig& clock, double clock_mhz);
+
+/// Energy in joules of each stretch of a section's samples, idle power included, at `clock_mhz`:
+/// together the section's. `chip` is at its boost clock, to which the energies refer. What is
+/// counted behind the section's end takes no idle power.
+std::vector<double> energy_over_time_j(const std::vector<ActivityBin>& bins, Picoseconds width,
+                                       Cycles section, Operands operands, const ChipConfig& chip,
+                                       double clock_mhz);
 
 /// How long a workload is repeated back to back, from an idle chip; neither: without end.
 struct RunLength {
@@ -50,8 +64,9 @@ struct PowerProfile {
   Activity activity;
   double clock_mhz = 0;
   double seconds = 0;
-  /// Part of the time that does not depend on the clock: traffic / memory's peak bandwidth.
-  double memory_seconds = 0;
+  /// Part of the time that does not depend on the clock: traffic / memory's peak bandwidth, and
+  /// what the cores wait for links.
+  double fixed_seconds = 0;
 
   /// Time at another clock: seconds at clock_mhz, less of it as far as it is the core's.
   double seconds_at(double mhz) const;

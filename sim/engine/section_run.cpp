@@ -160,7 +160,7 @@ std::string simulate_section(const Section& section, const ChipConfig& config,
               construction_order(config.core.count, options.construction_seed),
               recorder ? &*recorder : nullptr);
     std::optional<ActivitySampler> sampler;
-    if (watch.activity_bins > 0) sampler.emplace(chip, config, watch.activity_bins);
+    if (watch.activity_bins > 0) sampler.emplace(chip, config, section, watch.activity_bins);
     sc_core::sc_report_handler::set_actions(sc_core::SC_INFO, sc_core::SC_DO_NOTHING);
     if (noted == nullptr && !sampler) chip.run_ahead();
     run_to_the_end(noted, sampler ? &*sampler : nullptr);
@@ -211,6 +211,12 @@ struct Failure {
 };
 
 }  // namespace
+
+Cycles cycles_of(const SectionRecord& record) {
+  Cycles cycles;
+  for (const KernelRecord& kernel : record.kernels) cycles += kernel.cycles;
+  return cycles;
+}
 
 void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
                   const SimulationOptions& options) {

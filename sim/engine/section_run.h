@@ -22,6 +22,9 @@ struct SectionRecord {
   Cycles period, window;
 };
 
+/// Of one execution of the section.
+Cycles cycles_of(const SectionRecord& record);
+
 /// A section to simulate, and where its record goes.
 struct SectionJob {
   const Section* section = nullptr;
@@ -29,8 +32,8 @@ struct SectionJob {
   SectionRecord record;
 };
 
-/// Simulates every job in a child process of its own, at most options.jobs at a time; a single job of
-/// options.last_of_process in this one. Throws the first failure in the order of the jobs
+/// Simulates every job in a child process of its own, at most options.jobs at a time; a single job
+/// of options.last_of_process in this one. Throws the first failure in the order of the jobs
 /// (std::bad_alloc of one out of memory); no child is left behind.
 void run_sections(std::vector<SectionJob>& jobs, const ChipConfig& chip,
                   const SimulationOptions& options);

@@ -71,11 +71,13 @@ std::int64_t most_ranks(const Trace& trace) {
 Activity switching_of(const KernelRecord& record, const OpRecord& op, Operands operands) {
   Activity activity;
   activity.operands = operands;
-  activity.add_tensor_flops(op.format, static_cast<double>(record.tensor_flops));
-  activity.vector_flops = static_cast<double>(record.vector_flops);
-  activity.scratchpad_bytes = static_cast<double>(record.operand_bytes);
+  activity.add_tensor_flops(op.format, static_cast<double>(record.cores.tensor_flops));
+  activity.vector_flops = static_cast<double>(record.cores.vector_flops);
+  activity.scratchpad_bytes = static_cast<double>(record.cores.operand_bytes);
   activity.l2_bytes = static_cast<double>(record.l2.read_bytes + record.l2.write_bytes);
   activity.hbm_bytes = static_cast<double>(record.l2.hbm_read_bytes + record.l2.hbm_write_bytes);
+  activity.add_exchange(static_cast<double>(record.cores.link_bytes),
+                        static_cast<double>(record.cores.exchange_bytes));
   return activity;
 }
 
@@ -86,7 +88,7 @@ void append_ops(RunResult& result, const Section& section, const SectionRecord& 
   // A trace says how many FLOPs its operations need; no more are counted than its kernels execute.
   std::vector<std::int64_t> executed(section.ops.size());
   for (const KernelRecord& k : record.kernels) {
-    executed[static_cast<std::size_t>(k.op)] += k.tensor_flops;
+    executed[static_cast<std::size_t>(k.op)] += k.cores.tensor_flops;
   }
   for (std::size_t i = 0; i < section.ops.size(); ++i) {
     OpRecord op = section.ops[i];
@@ -115,7 +117,7 @@ void append_ops(RunResult& result, const Section& section, const SectionRecord& 
     r.hbm_write += Bytes(k.l2.hbm_write_bytes);
     r.l2_read += Bytes(k.l2.read_bytes);
     r.l2_hit += Bytes(k.l2.hit_bytes);
-    r.scratchpad_bytes += Bytes(k.operand_bytes);
+    r.scratchpad_bytes += Bytes(k.cores.operand_bytes);
     for (std::size_t c = 0; c < cause_count; ++c) r.core_cycles[c] += k.core_cycles[c];
     const Activity activity =
         switching_of(k, section.ops[static_cast<std::size_t>(k.op)], operands);
@@ -142,18 +144,20 @@ void check(const Trace& trace) {
 
 /// The section over time; `first_op` is where its operations stand in the result.
 SectionActivity activity_of(const Section& section, const SectionRecord& record,
-                            std::int64_t repeat, const std::string& name, std::size_t first_op) {
+                            std::int64_t repeat, const std::string& name, std::size_t first_op,
+                            const std::vector<double>& energy_j) {
   SectionActivity activity;
   activity.name = name;
   activity.repeat = repeat;
+  activity.cycles = cycles_of(record);
   for (std::size_t i = 0; i < record.kernels.size(); ++i) {
     const KernelRecord& k = record.kernels[i];
-    activity.cycles += k.cycles;
     activity.kernels.push_back(
         {section.kernels[i].name, static_cast<std::int64_t>(first_op) + k.op, k.start, k.end});
   }
   activity.bin_width = record.samples.width;
   activity.bins = record.samples.bins;
+  activity.energy_j = energy_j;
   return activity;
 }
 
@@ -238,10 +242,15 @@ PowerProfile simulated_profile(const Jobs& run, const Trace& trace, const ChipCo
         profile.activity.add(switching_of(k, section.ops[static_cast<std::size_t>(k.op)], operands),
                              times);
         profile.seconds += times * static_cast<double>(k.cycles.value) / (profile.clock_mhz * 1e6);
+        // An exchange has its time from the links, whatever the clock.
+        const auto linked = static_cast<double>(k.core_cycles[static_cast<int>(Cause::link)]);
+        profile.fixed_seconds +=
+            times * (static_cast<double>(k.l2.hbm_read_bytes + k.l2.hbm_write_bytes) /
+                         (clocked.hbm.bandwidth_gbps * 1e9) +
+                     linked / clocked.core.count / (profile.clock_mhz * 1e6));
       }
     }
   }
-  profile.memory_seconds = profile.activity.hbm_bytes / (clocked.hbm.bandwidth_gbps * 1e9);
   return profile;
 }
 
@@ -309,6 +318,7 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
   result.workload = trace.workload;
   result.cores = chip.core.count;
   result.hbm_peak_gbps = chip.hbm.bandwidth_gbps;
+  result.power_cap_w = chip.power.cap_w;
   Jobs run(trace, options.reuse);
   result.reused_sections = run.reused;
   result.simulated_sections = static_cast<std::int64_t>(run.jobs.size());
@@ -329,10 +339,13 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
       const std::string place = numbered ? fmt::format("{}[{}]", section.name, copy) : section.name;
       // Power keeps the boost clock as its reference, so the unclocked chip is passed.
       append_ops(result, section, jobs[job].record, repeat, place + ".", chip, options.operands);
-      places.push_back({i, job, repeat});
-      if (options.activity_bins > 0) {
-        result.activity.push_back(activity_of(section, jobs[job].record, repeat, place, first_op));
-      }
+      const SectionRecord& record = jobs[job].record;
+      const std::vector<double> energy =
+          energy_over_time_j(record.samples.bins, record.samples.width, cycles_of(record),
+                             options.operands, chip, result.clock_mhz);
+      places.push_back({i, job, repeat, energy});
+      if (options.activity_bins > 0)
+        result.activity.push_back(activity_of(section, record, repeat, place, first_op, energy));
     }
     for (const OpRecord& op : section.ops) {
       flops_of_format[op.format] +=

@@ -130,6 +130,32 @@ class Writer {
     add_counters(ends.value / 1000, samples, {}, none.data());
   }
 
+  /// Power over the section that begins at `offset`. A last stretch shorter than half of the others
+  /// joins the one before, and so do those behind the section's end.
+  void power(const ActivitySamples& samples, const std::vector<double>& energy_j, Cycles offset,
+             Cycles end) {
+    const Picoseconds began = clock_.picoseconds(offset), ends = clock_.picoseconds(end);
+    const auto start = [&](std::size_t i) {
+      return began + samples.width * static_cast<std::int64_t>(i);
+    };
+    for (std::size_t i = 0; i < energy_j.size();) {
+      const Picoseconds from = start(i);
+      double joules = energy_j[i++];
+      while (i < energy_j.size() && (ends - start(i)) * 2 < samples.width) joules += energy_j[i++];
+      const Picoseconds until = i == energy_j.size() ? ends : start(i);
+      mean_power(from, until, joules);
+    }
+  }
+  /// The same as one stretch.
+  void mean_power(const std::vector<double>& energy_j, Cycles offset, Cycles end) {
+    double joules = 0;
+    for (const double part : energy_j) joules += part;
+    mean_power(clock_.picoseconds(offset), clock_.picoseconds(end), joules);
+  }
+  void idle_power(Cycles now, double watts) {
+    add_power(clock_.picoseconds(now).value / 1000, watts);
+  }
+
   std::string json(const std::string& other_data) {
     std::stable_sort(events_.begin(), events_.end(), [](const Event& a, const Event& b) {
       return std::tie(a.time, a.order) < std::tie(b.time, b.order);
@@ -249,6 +275,19 @@ class Writer {
     end("f", flow.to, to, Order::flow_end);
   }
 
+  void mean_power(Picoseconds from, Picoseconds until, double joules) {
+    if (from < until)
+      add_power(from.value / 1000, joules / (static_cast<double>((until - from).value) * 1e-12));
+  }
+
+  void add_power(std::int64_t ns, double watts) {
+    events_.push_back(
+        {ns, Order::counter,
+         fmt::format(
+             R"({{"ph":"C","pid":{},"tid":0,"ts":{},"name":"power W","args":{{"chip":{:.2f}}}}})",
+             chip_process, microseconds(ns), watts)});
+  }
+
   void add_counters(std::int64_t ns, const ActivitySamples& samples, const ActivityBin& bin,
                     const std::int64_t* channel_bytes) {
     // Bytes per picosecond are 10^12 byte/s.
@@ -266,7 +305,7 @@ class Writer {
     add("L2 GB/s", fmt::format(R"("read":{:.1f},"hit":{:.1f},"write":{:.1f})", rate(bin.l2_read),
                                rate(bin.l2_hit), rate(bin.l2_write)));
     add("tensor cores TFLOP/s",
-        fmt::format(R"("all cores":{:.1f})", rate(bin.tensor_flops) * 1e-3));
+        fmt::format(R"("all cores":{:.1f})", rate(bin.tensor_flops()) * 1e-3));
     const std::int64_t per_stack = ceil_div(samples.channels, stacks_);
     for (std::int64_t first = 0; first < samples.channels; first += per_stack) {
       std::string series;
@@ -332,8 +371,7 @@ std::string timeline_json(const Trace& trace, const ChipConfig& chip,
   for (const SectionPlace& place : places) {
     const Section& section = trace.sections[place.section];
     const SectionRecord& record = jobs[place.job].record;
-    Cycles cycles;
-    for (const KernelRecord& kernel : record.kernels) cycles += kernel.cycles;
+    const Cycles cycles = cycles_of(record);
     std::int64_t& copy = copies_of[place.section];
     const std::int64_t end = copy + place.copies;
     while (copy < end) {
@@ -345,7 +383,10 @@ std::string timeline_json(const Trace& trace, const ChipConfig& chip,
         first_name[place.job] = name;
         writer.detail(section, place.section, record, now);
         writer.counters(record.samples, now, now + cycles);
+        writer.power(record.samples, place.energy_j, now, now + cycles);
         add_stretches(writer, record, now, cycles);
+      } else {
+        writer.mean_power(place.energy_j, now, now + cycles);
       }
       writer.chip_slice(sections_track, now, now + cycles * count, name,
                         simulated ? fmt::format(R"("cycles":{})", cycles.value)
@@ -364,6 +405,7 @@ std::string timeline_json(const Trace& trace, const ChipConfig& chip,
       copy += count;
     }
   }
+  writer.idle_power(now, chip.power.idle_w);
   std::string cores = "all";
   if (!request.cores.empty()) cores = fmt::format("{}", fmt::join(request.cores, ","));
   return writer.json(

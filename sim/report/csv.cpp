@@ -36,7 +36,8 @@ std::string report_csv(const nlohmann::ordered_json& report) {
                                      "bound",
                                      "roofline_us",
                                      "roofline_fraction",
-                                     "energy_j"};
+                                     "energy_j",
+                                     "power_w"};
   constexpr const char* errors[] = {"quantisation", "accumulation", "total", "propagated"};
   std::string csv = "chip,workload";
   for (const char* column : columns) csv += fmt::format(",{}", column);

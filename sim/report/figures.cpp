@@ -54,6 +54,7 @@ void derive(Figures& f, const RunResult& run) {
   f.hbm_utilization = ratio(f.hbm_gbps, run.hbm_peak_gbps);
   f.l2_hit_rate = ratio(static_cast<double>(f.l2_hit), static_cast<double>(f.l2_read));
   f.roofline_fraction = ratio(f.roofline_us, f.time_us);
+  f.power_w = ratio(f.energy_j, f.time_us) * 1e6;
   f.stalls = fractions(f.core_cycles);
 }
 

@@ -32,6 +32,7 @@ struct Figures {
   double roofline_fraction = 0;  ///< roofline_us / time_us
   double time_share = 0;         ///< of the run's time, repeats included
   double energy_j = 0;
+  double power_w = 0;  ///< mean: energy_j over the time
   CoreCycles core_cycles{};
   Stalls stalls{};
   Bound bound = Bound::latency;

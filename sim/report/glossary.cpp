@@ -39,6 +39,7 @@ std::vector<NumberEntry> build() {
       {"l2_hit_rate", "fraction",
        "part of the bytes the cores read through L2 that was there; 0 when nothing was read"},
       {"power_w", "W", "average power over the run"},
+      {"power_cap_w", "W", "power that the governor holds over time"},
       {"energy_j", "J", "energy of the run"},
       {"roofline_us", "us",
        "the least time the chip's peaks allow, summed over the operations: for each the larger of "
@@ -78,6 +79,7 @@ std::vector<NumberEntry> build() {
       {"layers.roofline_us", "us", "the least time the chip's peaks allow for it"},
       {"layers.roofline_fraction", "fraction", "roofline_us / time_us; 1 is perfect"},
       {"layers.energy_j", "J", "energy of one execution"},
+      {"layers.power_w", "W", "energy_j / time: average power while it runs"},
       {"layers.stalls", "fraction", "as stalls, of this operation"},
       {"layers.error", "",
        "numerical error of the operation, computed through the chip's arithmetic on sampled tokens "
@@ -140,6 +142,7 @@ std::vector<NumberEntry> build() {
       {"activity.l2_write_bytes", "bytes", "bytes the cores wrote to L2 in each stretch"},
       {"activity.tensor_flops", "FLOP",
        "operations of all tensor cores in each stretch, padding included"},
+      {"activity.energy_j", "J", "energy in each stretch, idle power included"},
       {"precision", "",
        "numerical error of the whole workload; empty unless it was studied (--no-precision leaves "
        "it "

@@ -85,6 +85,7 @@ Json layer_json(const OpResult& op, const Figures& f) {
               {"roofline_us", f.roofline_us},
               {"roofline_fraction", f.roofline_fraction},
               {"energy_j", f.energy_j},
+              {"power_w", f.power_w},
               {"stalls", stalls_json(f.stalls)},
               {"error", error_json(op.error)}};
 }
@@ -106,13 +107,19 @@ Json activity_json(const SectionActivity& section, double clock_mhz) {
                                    {"time_us", us(kernel.end - kernel.start)}});
   }
   const std::pair<const char*, std::int64_t ActivityBin::*> counts[] = {
-      {"hbm_read_bytes", &ActivityBin::hbm_read}, {"hbm_write_bytes", &ActivityBin::hbm_write},
-      {"l2_read_bytes", &ActivityBin::l2_read},   {"l2_hit_bytes", &ActivityBin::l2_hit},
-      {"l2_write_bytes", &ActivityBin::l2_write}, {"tensor_flops", &ActivityBin::tensor_flops}};
+      {"hbm_read_bytes", &ActivityBin::hbm_read},
+      {"hbm_write_bytes", &ActivityBin::hbm_write},
+      {"l2_read_bytes", &ActivityBin::l2_read},
+      {"l2_hit_bytes", &ActivityBin::l2_hit},
+      {"l2_write_bytes", &ActivityBin::l2_write}};
   for (const auto& [key, count] : counts) {
     Json& values = json[key] = Json::array();
     for (const ActivityBin& bin : section.bins) values.push_back(bin.*count);
   }
+  Json& flops = json["tensor_flops"] = Json::array();
+  for (const ActivityBin& bin : section.bins) flops.push_back(bin.tensor_flops());
+  Json& energy = json["energy_j"] = Json::array();
+  for (const double joules : section.energy_j) energy.push_back(finite(joules));
   return json;
 }
 
@@ -140,6 +147,7 @@ Json to_json(const RunResult& run, SimulatorPart simulator) {
             {"hbm_utilization", f.hbm_utilization},
             {"l2_hit_rate", f.l2_hit_rate},
             {"power_w", finite(run.power_w)},
+            {"power_cap_w", finite(run.power_cap_w)},
             {"energy_j", f.energy_j},
             {"roofline_us", f.roofline_us},
             {"roofline_fraction", f.roofline_fraction},

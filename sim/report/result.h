@@ -80,11 +80,17 @@ struct OpResult {
   OpError error;
 };
 
-/// What memory, L2 and tensor cores did in one stretch of time.
+/// What memory, L2, cores and links did in one stretch of time.
 struct ActivityBin {
-  std::int64_t hbm_read = 0, hbm_write = 0;            ///< bytes
-  std::int64_t l2_read = 0, l2_hit = 0, l2_write = 0;  ///< bytes
-  std::int64_t tensor_flops = 0;
+  std::int64_t hbm_read = 0, hbm_write = 0;                    ///< bytes
+  std::int64_t l2_read = 0, l2_hit = 0, l2_write = 0;          ///< bytes
+  std::int64_t fp16_flops = 0, tf32_flops = 0, fp8_flops = 0;  ///< tensor cores; fp16: and bf16
+  std::int64_t vector_flops = 0;
+  std::int64_t scratchpad_bytes = 0;  ///< read by the tensor cores
+  std::int64_t link_bytes = 0;        ///< sent to other chips
+  std::int64_t exchange_bytes = 0;    ///< of the chip's memory, that exchanges read and write
+
+  std::int64_t tensor_flops() const { return fp16_flops + tf32_flops + fp8_flops; }
 };
 
 /// When a kernel of a section ran, the launch gap before it left out.
@@ -102,6 +108,7 @@ struct SectionActivity {
   std::vector<KernelSpan> kernels;
   Picoseconds bin_width;  ///< of each bin but the last, which ends with the section
   std::vector<ActivityBin> bins;
+  std::vector<double> energy_j;  ///< of each bin, idle power included
 };
 
 /// One simulated workload.
@@ -114,7 +121,7 @@ struct RunResult {
   std::vector<OpResult> ops;            ///< in execution order
   std::int64_t simulated_sections = 0;  ///< how many were simulated ...
   std::int64_t reused_sections = 0;     ///< ... and how many took an identical one's result
-  double power_w = 0;
+  double power_w = 0, power_cap_w = 0;
   std::vector<SectionActivity> activity;  ///< in execution order; empty where it was not asked for
   PrecisionResult precision;
   PolicyResult policy;

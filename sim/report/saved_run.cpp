@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -61,6 +62,7 @@ class Reader {
       if (!layers[i].is_object()) fail(where, "is no object", "an operation with its numbers");
       run.operations.push_back(operation(layers[i], where + "."));
     }
+    for (Json& layer : json["layers"]) add_power(layer);
     run.json = std::move(json);
     return run;
   }
@@ -146,6 +148,13 @@ class Reader {
     for (const char* key : {"l2_hit_rate", "roofline_us", "energy_j"}) number(layer, where, key);
     check_error(layer, where);
     return op;
+  }
+
+  /// Reports of before operations had a power of their own follow from what they have.
+  static void add_power(Json& layer) {
+    if (layer.contains("power_w")) return;
+    const double watts = layer["energy_j"].get<double>() / layer["time_us"].get<double>() * 1e6;
+    layer["power_w"] = std::isfinite(watts) ? watts : 0.0;
   }
 
   static constexpr std::uint64_t largest_count = std::numeric_limits<std::int64_t>::max();

@@ -192,10 +192,10 @@ std::string operations(const RunResult& run, std::size_t width, const Paint& pai
     groups = kept;
   }
 
-  Column op{"operation", true, 0, {}}, kind{"op", true, 7, {}}, precision{"prec", true, 4, {}},
+  Column op{"operation", true, 0, {}}, kind{"op", true, 8, {}}, precision{"prec", true, 4, {}},
       repeat{"times", false, 3, {}}, time{"time", false, 0, {}}, share{"% time", false, 0, {}},
-      tflops{"TFLOP/s", false, 0, {}}, gbps{"GB/s", false, 0, {}}, bound{"bound", true, 0, {}},
-      roof{"% roof", false, 0, {}}, own{"% error", false, 5, {}},
+      tflops{"TFLOP/s", false, 0, {}}, gbps{"GB/s", false, 0, {}}, power{"W", false, 7, {}},
+      bound{"bound", true, 0, {}}, roof{"% roof", false, 0, {}}, own{"% error", false, 5, {}},
       propagated{"% err out", false, 1, {}}, stalls{"top stalls", true, 6, {}};
   for (const OpGroup& group : groups) {
     const Figures& f = group.total;
@@ -207,6 +207,7 @@ std::string operations(const RunResult& run, std::size_t width, const Paint& pai
     share.cells.push_back(fmt::format("{:.1f}", f.time_share * 100));
     tflops.cells.push_back(digits_text(f.tflops));
     gbps.cells.push_back(digits_text(f.hbm_gbps));
+    power.cells.push_back(f.power_w > 0 ? fmt::format("{:.0f}", f.power_w) : "-");
     bound.cells.push_back(std::string(name(f.bound)));
     roof.cells.push_back(f.roofline_us > 0 ? fmt::format("{:.1f}", f.roofline_fraction * 100)
                                            : "-");
@@ -215,10 +216,10 @@ std::string operations(const RunResult& run, std::size_t width, const Paint& pai
     propagated.cells.push_back(error.studied ? error_text(error.propagated.rel_rmse) : "-");
     stalls.cells.push_back(waits(f.stalls, 3));
   }
-  std::vector<Column> columns = {op,   kind,  precision, repeat, time,       share, tflops,
-                                 gbps, bound, roof,      own,    propagated, stalls};
+  std::vector<Column> columns = {op,   kind,  precision, repeat, time, share,      tflops,
+                                 gbps, power, bound,     roof,   own,  propagated, stalls};
   if (std::none_of(groups.begin(), groups.end(), [](const auto& g) { return g.op->error.studied; }))
-    columns.erase(columns.begin() + 10, columns.begin() + 12);
+    columns.erase(columns.begin() + 11, columns.begin() + 13);
   // "x1" everywhere says nothing.
   if (std::all_of(groups.begin(), groups.end(), [](const auto& g) { return g.total.repeat == 1; }))
     columns.erase(columns.begin() + 3);

@@ -18,6 +18,23 @@ double link_bytes(const Collective& collective, bool in_switch) {
   }
 }
 
+double exchange_memory_bytes(const Collective& collective) {
+  const auto n = static_cast<double>(collective.ranks);
+  const auto size = static_cast<double>(collective.bytes);
+  if (collective.ranks <= 1) return 0;
+  switch (collective.kind) {
+    case CollectiveKind::allreduce:
+    case CollectiveKind::alltoall:
+      return 2 * size;
+    case CollectiveKind::allgather:
+    case CollectiveKind::reducescatter:
+      return size + size / n;
+    case CollectiveKind::p2p:
+      return size;
+  }
+  return 0;
+}
+
 double link_bytes(const Section& section, std::size_t op, bool in_switch) {
   double sum = 0;
   for (const Kernel& kernel : section.kernels) {

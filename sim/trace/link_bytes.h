@@ -12,6 +12,11 @@ namespace tessera {
 /// replicated, if that is less.
 double link_bytes(const Collective& collective, bool in_switch = false);
 
+/// Bytes of its own memory that each rank reads and writes at least: the input once and the result
+/// once. Of S bytes: all-reduce and all-to-all 2 S, all-gather and reduce-scatter S + S/n, p2p (the
+/// rank that sends) S; 0 where there is nobody to exchange with.
+double exchange_memory_bytes(const Collective& collective);
+
 /// Bytes that operation `op` of a section sends to other chips at least: its kernels run one after
 /// the other, each as long as the role with most to exchange. Only exchanges that stand outside
 /// loops count, as a loop may run zero times.

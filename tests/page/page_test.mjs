@@ -169,7 +169,7 @@ async function checkRun() {
     `${(run.tensor_core_utilization * 100).toFixed(run.tensor_core_utilization < 0.1 ? 1 : 0)} %`);
   equal('run: all operations', await numbersOf(page, 'Operations in execution order'),
     run.layers.map(l => [l.repeat, l.cycles, l.time_us, l.time_fraction, l.tflops, l.hbm_gbps,
-      l.l2_hit_rate, l.roofline_fraction]));
+      l.l2_hit_rate, l.power_w, l.roofline_fraction]));
 
   // The roofline: every operation with FLOPs and traffic, at its place.
   const expected = run.layers.filter(l => l.flops > 0 && l.hbm_bytes > 0);
@@ -220,6 +220,12 @@ async function checkRun() {
   const total = section.hbm_read_bytes.reduce((a, b) => a + b, 0);
   check('run: bandwidth over time adds up to the bytes read', Math.abs(read / total - 1) < 1e-6,
     [read, total]);
+
+  const watts = await numbersOf(page, 'Power over time');
+  const joules = watts.reduce((sum, [from, to, power]) => sum + power * (to - from) * 1e-6, 0);
+  const all = section.energy_j.reduce((a, b) => a + b, 0);
+  check('run: power over time adds up to the energy', all > 0 && Math.abs(joules / all - 1) < 1e-6,
+    [joules, all]);
 
   // Numerical error and the mixtures.
   const {policy} = run.precision;

@@ -98,6 +98,82 @@ TEST_CASE("where even the lowest clock exceeds the cap, the report says so") {
   CHECK(notes_of({"power.cap_w=500"}, false).find("the 500 W power cap holds the clock at ") == 0);
 }
 
+TEST_CASE("the energies of the operations, and of the stretches of time, are the run's") {
+  for (const char* name : {"h100-sxm", "toy"}) {
+    const ChipConfig on = chip(name);
+    WorkloadOptions workload;
+    workload.seq = 128;
+    workload.layers = 2;
+    workload.tp = 5;
+    for (const bool reuse : {true, false}) {
+      INFO(name << (reuse ? ", layers reused" : ""));
+      SimulationOptions options;
+      options.activity_bins = 64;
+      options.reuse = reuse;
+      const RunResult run = simulate(model_trace("gpt2-xl", workload, on), on, options);
+      const Figures all = figures(run);
+      CHECK(all.energy_j > 0);
+      double operations = 0, time_s = 0, stretches = 0;
+      for (const Figures& op : op_figures(run)) {
+        CHECK(op.power_w > on.power.idle_w);
+        operations += op.power_w * op.time_us * 1e-6 * static_cast<double>(op.repeat);
+        time_s += op.time_us * 1e-6 * static_cast<double>(op.repeat);
+      }
+      for (const SectionActivity& section : run.activity) {
+        REQUIRE(section.energy_j.size() == section.bins.size());
+        for (const double joules : section.energy_j)
+          stretches += joules * static_cast<double>(section.repeat);
+      }
+      CHECK(operations == Approx(all.energy_j).epsilon(1e-9));
+      CHECK(stretches == Approx(all.energy_j).epsilon(1e-9));
+      CHECK(run.power_w == Approx(all.energy_j / time_s).epsilon(1e-9));
+      CHECK(run.power_w == Approx(all.power_w).epsilon(1e-9));
+    }
+  }
+}
+
+TEST_CASE("the energy of an exchange grows with its bytes, beyond what the chip idles") {
+  const ChipConfig on = chip("h100-sxm");
+  const auto beyond_idle = [&](std::int64_t bytes) {
+    const RunResult run = run_for("allreduce ranks=8 bytes=" + std::to_string(bytes), on, 0);
+    CHECK(run.clock_mhz == on.clock.core_mhz);
+    const Figures f = figures(run);
+    return f.energy_j - on.power.idle_w * f.time_us * 1e-6;
+  };
+  // S (1 + 1/8) over links, 2 S of L2 and memory.
+  const double of_a_byte = 1e-12 * (1.125 * on.power.link_pj_per_byte +
+                                    2 * (on.power.l2_pj_per_byte + on.power.hbm_pj_per_byte));
+  for (const std::int64_t bytes : {8LL, 1LL << 20, 1LL << 24, 1LL << 28})
+    CHECK(beyond_idle(bytes) == Approx(static_cast<double>(bytes) * of_a_byte).epsilon(1e-6));
+}
+
+TEST_CASE("an exchange with nobody, of nothing, or without links takes idle power") {
+  const auto power_of = [](const Collective& exchange, const ChipConfig& on) {
+    OneKernel k;
+    k.role("exchange", {exchange, Setup{100}});
+    return simulate(k.trace(), on).power_w;
+  };
+  const ChipConfig toy = chip("toy"), unlinked = chip("toy", {"link.bandwidth_gbps=0"});
+  const double idle = toy.power.idle_w;
+  CHECK(power_of({CollectiveKind::allreduce, 1, 1 << 20}, toy) == Approx(idle));
+  CHECK(power_of({CollectiveKind::allreduce, 8, 0}, toy) == Approx(idle));
+  CHECK(power_of({CollectiveKind::allreduce, 8, 1 << 20}, unlinked) == Approx(idle));
+  CHECK(power_of({CollectiveKind::allreduce, 8, 1 << 20}, toy) > idle);
+}
+
+TEST_CASE("an exchange above the cap is noted, and takes no longer at its lowest clock") {
+  const std::string text = "allreduce ranks=8 bytes=268435456";
+  const RunResult free = run_for(text, chip("h100-sxm"), 0),
+                  capped = run_for(text, chip("h100-sxm", {"power.cap_w=120"}), 0);
+  CHECK(free.notes.empty());
+  CHECK(free.clock_mhz == 1980);
+  CHECK(capped.clock_mhz == 1200);
+  CHECK(figures(capped).time_us == Approx(figures(free).time_us).epsilon(1e-3));
+  REQUIRE(capped.notes.size() == 1);
+  CHECK(capped.notes[0].find("at its lowest clock, 1200 MHz, the chip draws ") == 0);
+  CHECK(capped.notes[0].find("the 120 W power cap is exceeded") != std::string::npos);
+}
+
 TEST_CASE("a clock locked above the boost clock is noted") {
   const ChipConfig on = chip("h100-sxm");
   const auto notes_at = [&](double mhz) {

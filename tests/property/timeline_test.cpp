@@ -254,8 +254,8 @@ TEST_CASE("activity adds up to the report's totals") {
         if (i + 1 < section.bins.size()) {
           CHECK(static_cast<double>(bin.hbm_read + bin.hbm_write) <=
                 on.hbm.bandwidth_gbps * 1e-3 * ps);
-          CHECK(static_cast<double>(bin.tensor_flops) <=
-                result.peak_flops_per_cycle * result.clock_mhz * 1e-6 * ps * 2);
+          CHECK(static_cast<double>(bin.tensor_flops()) <=
+                result.peak_flops_per_cycle * result.clock_mhz * 1e-6 * ps * 1.0001);
         }
         sum.hbm_read += bin.hbm_read * section.repeat;
         sum.hbm_write += bin.hbm_write * section.repeat;
@@ -284,4 +284,57 @@ TEST_CASE("activity adds up to the report's totals") {
     CHECK(sum.l2_read == l2_read);
     CHECK(sum.l2_hit == l2_hit);
   }
+}
+
+TEST_CASE("the area under the power counter is the run's energy") {
+  WorkloadOptions workload;
+  workload.seq = 64;
+  workload.layers = 3;
+  for (const char* chip_name : {"h100-sxm", "toy"}) {
+    const ChipConfig on = chip(chip_name);
+    const std::vector<Trace> traces = {model_trace("gpt2-xl", workload, on),
+                                       op_trace("gemm m=1024 n=1024 k=1024 dtype=bf16", on),
+                                       op_trace("allreduce ranks=8 bytes=1048576", on)};
+    for (const Trace& trace : traces) {
+      for (const bool reuse : {true, false}) {
+        INFO(trace.workload << " on " << chip_name << (reuse ? ", reused" : ""));
+        SimulationOptions options;
+        options.reuse = reuse;
+        const Recorded recorded = record(trace, on, {0}, options);
+        double joules = 0, before_us = 0, watts = 0, energy = 0;
+        const Json events = events_of(recorded);
+        for (const Json& event : events) {
+          if (event.at("name") != "power W") continue;
+          const double us = event.at("ts").get<double>();
+          joules += watts * (us - before_us) * 1e-6;
+          before_us = us;
+          watts = event.at("args").at("chip").get<double>();
+        }
+        for (const OpResult& op : recorded.result.ops)
+          energy += op.energy_j * static_cast<double>(op.repeat);
+        CHECK(joules == Approx(energy).epsilon(0.002));
+        CHECK(watts == on.power.idle_w);  // behind the end
+      }
+    }
+  }
+}
+
+TEST_CASE("an exchange draws its power evenly, for as long as it takes") {
+  const ChipConfig on = chip("h100-sxm");
+  SimulationOptions options;
+  options.activity_bins = 64;
+  const RunResult run = simulate(op_trace("allreduce ranks=8 bytes=67108864", on), on, options);
+  REQUIRE(run.activity.size() == 1);
+  const SectionActivity& section = run.activity[0];
+  REQUIRE(section.bins.size() > 8);
+  std::int64_t sent = 0, own = 0;
+  for (std::size_t i = 0; i < section.bins.size(); ++i) {
+    sent += section.bins[i].link_bytes;
+    own += section.bins[i].exchange_bytes;
+    // The first holds the launch gap, the last may be short.
+    if (i > 0 && i + 2 < section.bins.size())
+      CHECK(section.energy_j[i] == Approx(section.energy_j[i + 1]).epsilon(0.05));
+  }
+  CHECK(sent == 67108864LL * 9 / 8);
+  CHECK(own == 2 * 67108864LL);
 }

@@ -19,6 +19,8 @@ ChipConfig capped_chip() {
   chip.power.idle_w = 20;
   chip.power.fp16_pj_per_flop = 1;
   chip.power.hbm_pj_per_byte = 100;
+  chip.power.l2_pj_per_byte = 30;
+  chip.power.link_pj_per_byte = 50;
   chip.power.voltage_exponent = 2;
   chip.power.zero_operand_activity = 0.5;
   return chip;
@@ -110,8 +112,46 @@ TEST_CASE("memory's part of the time and of the energy does not change with the 
   const ChipConfig chip = capped_chip();
   PowerProfile profile = computing(0);
   profile.activity.hbm_bytes = 0.75e-3 * 1000e9;
-  profile.memory_seconds = 0.75e-3;
+  profile.fixed_seconds = 0.75e-3;
   CHECK(profile.seconds_at(500) == Approx(1.25e-3));
   CHECK(dynamic_energy_j(profile.activity, chip.power, chip.clock, 500) ==
         Approx(dynamic_energy_j(profile.activity, chip.power, chip.clock, 1000)));
+}
+
+TEST_CASE("of the energy of an exchange only the part of the L2 follows the clock") {
+  const ChipConfig chip = capped_chip();
+  Activity exchange;
+  exchange.add_exchange(7e9, 16e9);
+  CHECK(dynamic_energy_j(exchange, chip.power, chip.clock, 1000) ==
+        Approx(7e-3 * 50 + 16e-3 * (100 + 30)));
+  CHECK(dynamic_energy_j(exchange, chip.power, chip.clock, 500) ==
+        Approx(7e-3 * 50 + 16e-3 * (100 + 30 / 4.0)));
+  Activity twice;
+  twice.add(exchange, 2);
+  CHECK(dynamic_energy_j(twice, chip.power, chip.clock, 1000) ==
+        Approx(2 * dynamic_energy_j(exchange, chip.power, chip.clock, 1000)));
+}
+
+TEST_CASE("the energy of the stretches of a section is the section's") {
+  const ChipConfig chip = capped_chip();
+  const Picoseconds width(100'000);
+  const auto energies = [&](const std::vector<ActivityBin>& bins, std::int64_t cycles) {
+    return energy_over_time_j(bins, width, Cycles(cycles), Operands::random, chip, 1000);
+  };
+  ActivityBin busy;
+  busy.fp16_flops = 1'000'000;
+  busy.hbm_read = 10'000;
+  busy.link_bytes = 1'000;
+  const double dynamic = 1e-6 + 1e-6 + 5e-8, idle = 20 * 100e-9;
+  CHECK(energies({}, 100).empty());
+  // A section of 250 cycles, which are 250 ns.
+  const std::vector<double> all = energies({busy, {}, busy}, 250);
+  REQUIRE(all.size() == 3);
+  CHECK(all[0] == Approx(dynamic + idle));
+  CHECK(all[1] == Approx(idle));
+  CHECK(all[2] == Approx(dynamic + idle / 2));
+  // Behind the end nothing idles; a last stretch that ends too soon takes what is left.
+  CHECK(energies({busy, busy}, 80)[0] == Approx(dynamic + idle * 0.8));
+  CHECK(energies({busy, busy}, 80)[1] == Approx(dynamic));
+  CHECK(energies({busy, {}}, 230)[1] == Approx(idle * 1.3));
 }

@@ -84,6 +84,17 @@ TEST_CASE("a saved run says what the run said") {
   }
 }
 
+TEST_CASE("a report of before operations had a power is read, and the power follows") {
+  const Json expected = to_json(example_run());
+  Json json = expected;
+  for (Json& layer : json["layers"]) layer.erase("power_w");
+  json["layers"][1]["time_us"] = 0;
+  const Json read = read_saved_run(SavedFile(json.dump()).path()).json;
+  CHECK(read["layers"][0]["power_w"].get<double>() ==
+        Approx(expected["layers"][0]["power_w"].get<double>()));
+  CHECK(read["layers"][1]["power_w"] == 0);
+}
+
 TEST_CASE("what is no report of a run is refused with the reason") {
   CHECK(refusal("").find("it is no JSON object") != std::string::npos);
   CHECK(refusal("[1]").find("it is no JSON object") != std::string::npos);

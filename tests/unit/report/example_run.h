@@ -90,6 +90,7 @@ inline RunResult example_run() {
   activity.kernels.push_back({"norm", 1, Cycles(100), Cycles(500)});
   activity.bin_width = Picoseconds(400'000);
   activity.bins = {{1500, 1000, 1500, 0, 1000, 0}, {500, 1000, 500, 0, 1000, 70}};
+  activity.energy_j = {0.375, 0.125};
   run.activity.push_back(activity);
   return run;
 }

@@ -45,6 +45,7 @@ TEST_CASE("a run's ratios follow from its totals") {
   CHECK(f.hbm_utilization == Approx(0.64));
   CHECK(f.l2_hit_rate == Approx(7000.0 / 16000));
   CHECK(f.roofline_fraction == Approx(2.0 / 2.5));
+  CHECK(f.power_w == Approx(2.5 / 2.5e-6));
   CHECK(at(f.stalls, Cause::tensor_core) == Approx(1600.0 / 5000));
   CHECK(at(f.stalls, Cause::hbm) == Approx(3000.0 / 5000));
   CHECK(at(f.stalls, Cause::barrier) == 0);
@@ -58,6 +59,7 @@ TEST_CASE("an operation's numbers are those of one execution, its share counts t
   CHECK(ops[1].repeat == 3);
   CHECK(ops[1].time_us == Approx(0.5));
   CHECK(ops[1].time_share == Approx(0.6));
+  CHECK(ops[1].power_w == Approx(ops[1].energy_j / 0.5e-6));
   CHECK(ops[0].time_share == Approx(0.4));
   CHECK(ops[1].hbm_gbps == Approx(8));
   CHECK(ops[1].roofline_fraction == Approx(0.8));

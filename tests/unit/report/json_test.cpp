@@ -57,7 +57,7 @@ TEST_CASE("the JSON has every agreed key") {
   }
   REQUIRE(json["layers"].size() == 2);
   for (const char* key : {"name", "op", "precision", "cycles", "time_us", "flops", "hbm_bytes",
-                          "bound", "roofline_us", "error", "repeat", "stalls"}) {
+                          "bound", "roofline_us", "error", "repeat", "stalls", "power_w"}) {
     INFO(key);
     CHECK(json["layers"][0].contains(key));
   }
@@ -96,6 +96,7 @@ TEST_CASE("the JSON carries what happened over time, in exact counts") {
   CHECK(section["bin_us"] == 0.4);
   CHECK(section["hbm_read_bytes"] == Json::array({1500, 500}));
   CHECK(section["tensor_flops"] == Json::array({0, 70}));
+  CHECK(section["energy_j"] == Json::array({0.375, 0.125}));
   REQUIRE(section["kernels"].size() == 1);
   CHECK(section["kernels"][0]["layer"] == 1);
   CHECK(section["kernels"][0]["start_us"] == 0.1);

@@ -56,6 +56,18 @@ TEST_CASE("the table's operations carry the time of all repeats") {
   CHECK(contains(table, "hbm 90%, launch 10%"));
 }
 
+TEST_CASE("the table has the power of each operation where there is room") {
+  RunResult run = example_run();
+  run.ops[0].energy_j = 650e-6;  // in a microsecond
+  run.ops[1].energy_j = 0;
+  const std::string table = to_table(run, {false, 140});
+  INFO(table);
+  CHECK(contains(table, "  W  bound"));
+  CHECK(contains(table, "  650  compute"));
+  CHECK(contains(table, "    -  hbm"));
+  CHECK_FALSE(contains(to_table(run, {false, 80}), "  W  bound"));
+}
+
 TEST_CASE("the table shows numerical errors where they were studied") {
   const std::string table = to_table(example_run(), {false, 140});
   INFO(table);

@@ -38,3 +38,20 @@ TEST_CASE("of several roles that exchange the one with most counts, and no excha
   CHECK(link_bytes(section, 1) == 300);
   CHECK(link_bytes(section, 0) == 0);
 }
+
+TEST_CASE("a rank reads its input and writes its result, once each") {
+  const auto moved = [](CollectiveKind kind, std::int64_t ranks, std::int64_t bytes = 8'000'000) {
+    return exchange_memory_bytes(Collective{kind, ranks, bytes});
+  };
+  CHECK(moved(CollectiveKind::allreduce, 8) == Approx(16e6));
+  CHECK(moved(CollectiveKind::alltoall, 8) == Approx(16e6));
+  CHECK(moved(CollectiveKind::allgather, 8) == Approx(9e6));
+  CHECK(moved(CollectiveKind::reducescatter, 2) == Approx(12e6));
+  CHECK(moved(CollectiveKind::p2p, 2) == Approx(8e6));
+  for (const CollectiveKind kind :
+       {CollectiveKind::allreduce, CollectiveKind::alltoall, CollectiveKind::allgather,
+        CollectiveKind::reducescatter, CollectiveKind::p2p}) {
+    CHECK(moved(kind, 1) == 0);
+    CHECK(moved(kind, 8, 0) == 0);
+  }
+}

@@ -1,5 +1,5 @@
 // One execution of a section (a layer) over time: its kernels, and what memory, L2 and tensor cores
-// did meanwhile.
+// did meanwhile, and the power.
 import * as Plot from '@observablehq/plot';
 import {bounds} from './causes.js';
 import {chart, choice, element, legend, swatch, table, value} from './elements.js';
@@ -101,6 +101,12 @@ function charts(run, section) {
   made.push(series({title: 'Tensor cores over time', unit: 'TFLOP/s', scale: 1e-3, all, section,
     peak: run.peak_tflops, peakName: 'peak',
     layers: [{key: 'tensor_flops', label: 'all cores', fill: 'url(#p-tensor_core)'}]}));
+  // J/us are 10^6 W, and rate() counts 10^9 a second.
+  if (section.energy_j)
+    made.push(series({title: 'Power over time', unit: 'W', scale: 1e9, all, section,
+      description: 'Mean power of each stretch of time, idle power included; the cap holds for the average.',
+      peak: run.power_cap_w, peakName: 'cap',
+      layers: [{key: 'energy_j', label: 'chip', fill: 'url(#p-tensor_core)'}]}));
   return made;
 }
 

@@ -49,6 +49,7 @@ export const operations = run => table('Operations in execution order; the numbe
   {title: 'TFLOP/s', of: l => value(l.tflops, number(l.tflops))},
   {title: 'DRAM GB/s', of: l => value(l.hbm_gbps, number(l.hbm_gbps))},
   {title: 'L2 hits', of: l => value(l.l2_hit_rate, percent(l.l2_hit_rate))},
+  {title: 'Power', of: l => value(l.power_w, `${number(l.power_w)} W`)},
   {title: 'Bound', left: true, of: l => l.bound},
   {title: 'Of its roofline', of: l => value(l.roofline_fraction, percent(l.roofline_fraction))},
 ], run.layers);

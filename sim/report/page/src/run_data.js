@@ -49,6 +49,7 @@ export function groups(run) {
 export function bins(section) {
   const keys = ['hbm_read_bytes', 'hbm_write_bytes', 'l2_read_bytes', 'l2_hit_bytes',
     'l2_write_bytes', 'tensor_flops'];
+  if (section.energy_j) keys.push('energy_j');
   const all = [];
   for (let i = 0; i < section.hbm_read_bytes.length; ++i) {
     const start = i * section.bin_us, end = Math.min(start + section.bin_us, section.time_us);
