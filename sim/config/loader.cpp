@@ -442,8 +442,8 @@ struct Assign {
   void operator()(std::string* (*member)(ChipConfig&)) const { set_text(entry, *member(chip)); }
 };
 
-// Where each key got its value; what is not in it has its default. Each file, and the overrides,
-// is a layer above its base.
+// Where each key got its value; what is not in it has its default. Each file, and each override, is
+// a layer above those before it.
 struct Origin {
   SourceLocation where;
   int layer = 0;
@@ -699,7 +699,7 @@ ChipConfig load_chip(const std::string& name_or_path, const std::vector<std::str
       assign(entry, layer, chip, origins);
     }
   }
-  for (const std::string& text : overrides) assign(parse_override(text), layer, chip, origins);
+  for (const std::string& text : overrides) assign(parse_override(text), layer++, chip, origins);
   if (chip.name.empty()) chip.name = fs::path(path).stem().string();
 
   std::vector<std::string> missing;

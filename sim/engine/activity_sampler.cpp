@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 
 #include "sim/datapath/format.h"
 
@@ -118,14 +119,18 @@ ActivitySamples ActivitySampler::finish() {
   }
   const double core_cycles =
       static_cast<double>(config_.core.count) * config_.clock.core_mhz * 1e-6 * ps;
-  const auto weight = [&](Format format) {
-    const std::int64_t rate = config_.tensor_core.flops_per_cycle(format);
+  // Of formats that are counted together the chip may have some alone.
+  const auto weight = [&](std::initializer_list<Format> formats) {
+    std::int64_t rate = 0;
+    for (const Format format : formats) {
+      rate = std::max<std::int64_t>(rate, config_.tensor_core.flops_per_cycle(format));
+    }
     return rate > 0 ? 1.0 / static_cast<double>(rate) : 0.0;
   };
   delay(bins.size(), core_cycles, [&](std::size_t i) {
-    return std::array<Bounded, 4>{{{&bins[i].fp16_flops, weight(Format::bf16)},
-                                   {&bins[i].tf32_flops, weight(Format::tf32)},
-                                   {&bins[i].fp8_flops, weight(Format::e4m3)},
+    return std::array<Bounded, 4>{{{&bins[i].fp16_flops, weight({Format::fp16, Format::bf16})},
+                                   {&bins[i].tf32_flops, weight({Format::tf32})},
+                                   {&bins[i].fp8_flops, weight({Format::e4m3})},
                                    {&bins[i].scratchpad_bytes, 0}}};
   });
   const VectorUnitConfig& vector = config_.vector_unit;

@@ -52,14 +52,15 @@ double sent_bytes(const Section& section, std::size_t op, const ChipConfig& chip
 // Chips that HGX and DGX nodes of A100, H100 and H200 link to each other.
 constexpr std::int64_t chips_of_a_node = 8;
 
-/// Of the exchanges with other chips, the one among most; 0: there is none.
+/// Of the exchanges of all with all, the one among most chips; 0: there is none.
 std::int64_t most_ranks(const Trace& trace) {
   std::int64_t most = 0;
   for (const Section& section : trace.sections) {
     for (const Kernel& kernel : section.kernels) {
       for (const Role& role : kernel.roles) {
         for (const Instruction& instruction : role.code) {
-          if (const auto* exchange = std::get_if<Collective>(&instruction))
+          const auto* exchange = std::get_if<Collective>(&instruction);
+          if (exchange != nullptr && exchange->kind != CollectiveKind::p2p)
             most = std::max(most, exchange->ranks);
         }
       }
@@ -391,7 +392,8 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
         "{} of {} sections took the result of an identical one (--no-reuse simulates all)",
         result.reused_sections, result.reused_sections + result.simulated_sections));
   }
-  if (const std::int64_t ranks = most_ranks(trace); ranks > chips_of_a_node) {
+  const std::int64_t ranks = chip.link.bandwidth_gbps > 0 ? most_ranks(trace) : 0;
+  if (ranks > chips_of_a_node) {
     result.notes.push_back(
         fmt::format("an exchange among {} ranks counts as one inside a node (an HGX node has {} "
                     "chips)",

@@ -62,7 +62,10 @@ class Reader {
       if (!layers[i].is_object()) fail(where, "is no object", "an operation with its numbers");
       run.operations.push_back(operation(layers[i], where + "."));
     }
-    for (Json& layer : json["layers"]) add_power(layer);
+    for (std::size_t i = 0; i < json["layers"].size(); ++i) {
+      add_power(json["layers"][i]);
+      number(json["layers"][i], fmt::format("layers[{}].", i), "power_w");
+    }
     run.json = std::move(json);
     return run;
   }

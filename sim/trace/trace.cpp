@@ -38,7 +38,7 @@ const std::vector<VectorCost>& vector_functions() {
   // to fp8 in software, as a cast to c10::Float8_e4m3fn does: the count is an estimate from rows of
   // linear layers, not read from a library's code. quantise_groups: each group is staged in shared
   // memory, written once and read twice (6 bytes, or lane operations, an element), behind a barrier
-  // (vLLM's and SGLang's per_token_group_quant_8bit); 14 more in all, likewise an estimate.
+  // (vLLM's and SGLang's per_token_group_quant_8bit); 14 more in all, likewise an estimate (8 to 27).
   // Transposing: bytes of four elements are permuted, twice, and written and read as two words.
   static const std::vector<VectorCost> table = {
       // function, name, fma, special, convert, is_epilogue, stalls_products

@@ -153,11 +153,11 @@ int run(const std::string& plan_path, const std::string& folder) {
         }
       });
     }
-    table.finish();
+    parts.run(path, [&] { table.finish(); });
     return table.lines();
   };
   const std::size_t rows = measure_plan(Timing::graph, stem + ".csv");
-  choices.finish();
+  parts.run("cuBLASLt's choices", [&] { choices.finish(); });
   std::size_t kernel_rows = 0;
   parts.run("kernels alone", [&] {
     if (!has_cupti()) return;

@@ -195,4 +195,5 @@ TEST_CASE("an exchange among more chips than a node has is noted") {
   CHECK(notes_of(8).empty());
   REQUIRE(notes_of(9).size() == 1);
   CHECK(notes_of(72)[0].find("an exchange among 72 ranks counts as one inside a node") == 0);
+  CHECK(simulate(op_trace("p2p bytes=1048576 ranks=16", on), on).notes.empty());
 }

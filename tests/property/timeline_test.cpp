@@ -286,6 +286,23 @@ TEST_CASE("activity adds up to the report's totals") {
   }
 }
 
+TEST_CASE("activity keeps to the peak of a chip that has fp16 alone of the 16-bit formats") {
+  ChipConfig on = chip("h100-sxm");
+  on.tensor_core.bf16_flops_per_cycle = 0;
+  SimulationOptions options;
+  options.activity_bins = 64;
+  const RunResult result =
+      simulate(op_trace("gemm m=2048 n=2048 k=2048 dtype=fp16", on), on, options);
+  for (const SectionActivity& section : result.activity) {
+    const auto ps = static_cast<double>(section.bin_width.value);
+    for (std::size_t i = 0; i + 1 < section.bins.size(); ++i) {
+      CHECK(static_cast<double>(section.bins[i].tensor_flops()) <=
+            static_cast<double>(on.tensor_core.flops_per_cycle(Format::fp16) * on.core.count) *
+                result.clock_mhz * 1e-6 * ps * 1.0001);
+    }
+  }
+}
+
 TEST_CASE("the area under the power counter is the run's energy") {
   WorkloadOptions workload;
   workload.seq = 64;

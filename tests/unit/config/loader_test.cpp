@@ -356,6 +356,8 @@ TEST_CASE("of keys that contradict each other the one given last is named, with 
              StartsWith("chip.yaml:3: power.idle_w: 9 is not below power.cap_w; below 4"));
   CHECK_THAT(load_error("toy", {"power.cap_w=4", "power.idle_w=4"}),
              StartsWith("--set: power.idle_w: 4 is not below power.cap_w"));
+  CHECK_THAT(load_error("toy", {"power.idle_w=4", "power.cap_w=4"}),
+             StartsWith("--set: power.cap_w: 4 does not go with power.idle_w"));
 }
 
 TEST_CASE("check_chip checks chips that came from elsewhere") {

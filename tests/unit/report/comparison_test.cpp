@@ -137,6 +137,7 @@ TEST_CASE("a wrong key of a saved run is named, with what would be right") {
   CHECK(refused("/stalls", 3) == "stalls: is no object; keys with values in {}");
   CHECK(refused("/layers", Json::object()) == "layers: is no list; a list of the operations");
   CHECK(refused("/layers/1", 3) == "layers[1]: is no object; an operation with its numbers");
+  CHECK(refused("/layers/1/power_w", -5) == "layers[1].power_w: -5 is negative; a number from 0");
   CHECK(refused("/layers/1/repeat", -2) == "layers[1].repeat: -2 is negative; a number from 0");
   CHECK(refused("/layers/0/stalls/hbm", nullptr) ==
         "layers[0].stalls.hbm: is no number; a number from 0");
