@@ -11,7 +11,7 @@
 namespace tessera {
 namespace {
 
-constexpr Cycles forever{INT64_MAX};
+constexpr Cycles forever = ReadyQueue::never;
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) {
   const std::int64_t q = a / b;
@@ -55,7 +55,7 @@ void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
   blocks_.assign(groups * cores_.size(), Block{});
   contexts_.clear();
   contexts_.resize(blocks_.size() * contexts_per_block_);
-  ready_at_.assign(contexts_.size(), forever);
+  ready_.reset(contexts_.size());
   slots_.resize(blocks_.size() * program.slots_per_block());
   cursors_.resize(contexts_.size() * 2 * rings);
   for (std::size_t b = 0; b < blocks_.size(); ++b) {
@@ -74,7 +74,7 @@ void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
       context.arrives = context.waits + rings;
     }
   }
-  active_clusters_ = 0;
+  active_clusters_ = retiring_ = 0;
   TimelineRecorder* const recorder = recording_.recorder;
   recording_.wanted = recorder != nullptr &&
                       std::any_of(cores_.begin(), cores_.end(),
@@ -110,7 +110,7 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
       Context& context = contexts_[i];
       context.state = State::ready;
       context.time = start;
-      ready_at_[i] = start;
+      ready_.push(i, start);
       context.next_step = &program_->step(context.shape->first_step);
       std::fill(std::begin(context.variables), std::end(context.variables), 0);
       context.variables[var_cluster] = cluster;
@@ -130,11 +130,9 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
 }
 
 bool Sequencer::next_time(Cycles& when) const {
-  when = forever;
-  for (const Cycles at : ready_at_) when = std::min(when, at);
-  for (const Group& g : groups_) {
-    if (g.retiring && g.retire_at < when) when = g.retire_at;
-  }
+  when = std::min(ready_.earliest(), running_at_);
+  if (const Group* const retiring = first_retiring(); retiring != nullptr)
+    when = std::min(when, retiring->retire_at);
   return when != forever;
 }
 
@@ -143,47 +141,45 @@ void Sequencer::schedule(Cycles now) {
   if (next_time(when)) arbiter_.request(*this, std::max(when, now));
 }
 
-Cycles Sequencer::earliest_two(std::size_t& first, Cycles& second_at) const {
-  // Integers and no branches: which one is first is anyone's guess.
-  std::int64_t least = forever.value, next = forever.value;
-  for (std::size_t i = 0; i < ready_at_.size(); ++i) {
-    const std::int64_t at = ready_at_[i].value;
-    const bool earlier = at < least;
-    const std::int64_t later = earlier ? least : at;
-    next = later < next ? later : next;
-    least = earlier ? at : least;
-    first = earlier ? i : first;
+const Sequencer::Group* Sequencer::first_retiring() const {
+  const Group* first = nullptr;
+  if (retiring_ == 0) return first;
+  for (const Group& g : groups_) {
+    if (g.retiring && (first == nullptr || g.retire_at < first->retire_at)) first = &g;
   }
-  second_at = Cycles(next);
-  return Cycles(least);
+  return first;
 }
 
 template <bool recorded>
 void Sequencer::take_turn(Cycles now) {
   for (;;) {
     // Contexts in the order of their time; a retirement comes before contexts of the same time.
-    std::size_t first = 0;
-    const Cycles first_at = earliest_two(first, limit_);
-    limit_ = std::min(limit_, end_of_time);
-    Group* retiring = nullptr;
-    for (Group& g : groups_) {
-      if (g.retiring && (retiring == nullptr || g.retire_at < retiring->retire_at)) retiring = &g;
-    }
-    if (retiring != nullptr && retiring->retire_at <= first_at) {
-      if (retiring->retire_at > now) return arbiter_.request(*this, retiring->retire_at);
-      retiring->occupied = retiring->retiring = false;
-      --active_clusters_;
-      processor_.cluster_done(*this, now);
-      continue;
+    const Cycles first_at = ready_.earliest();
+    limit_ = end_of_time;
+    if (const Group* const retiring = first_retiring(); retiring != nullptr) {
+      if (retiring->retire_at <= first_at) {
+        if (retiring->retire_at > now) return arbiter_.request(*this, retiring->retire_at);
+        Group& group = groups_[static_cast<std::size_t>(retiring - groups_.data())];
+        group.occupied = group.retiring = false;
+        --retiring_;
+        --active_clusters_;
+        processor_.cluster_done(*this, now);
+        continue;
+      }
+      limit_ = std::min(limit_, retiring->retire_at);
     }
     if (first_at == forever) return;
-    in_time(contexts_[first], first_at);
-    if (retiring != nullptr) limit_ = std::min(limit_, retiring->retire_at);
+    limit_ = std::min(limit_, ready_.second());
+    const std::size_t first = ready_.first();
     Context& context = contexts_[first];
+    in_time(context, first_at);
     if (first_at > horizon(context.next_step->opcode, now))
       return arbiter_.request(*this, first_at);
+    ready_.pop();
+    running_at_ = first_at;
     run<recorded>(context, now);
-    ready_at_[first] = context.state == State::ready ? context.time : forever;
+    running_at_ = forever;
+    if (context.state == State::ready) ready_.push(first, context.time);
     if (yields_) {
       yields_ = false;
       return schedule(now);
@@ -448,7 +444,7 @@ void Sequencer::complete(Block& block, std::uint16_t ring, Slot& slot) {
     await<recorded>(waiting, ring, waiting.waits[ring], slot);
     next(waiting.waits[ring], rings_[ring]);
     ++waiting.next_step;
-    ready_at_[index] = waiting.time;
+    ready_.push(index, waiting.time);
     limit_ = std::min(limit_, waiting.time);
   }
 }
@@ -524,7 +520,9 @@ void Sequencer::end_context(Context& context) {
   block.core->ledger.idle_until(block.end, context.waited);
   Group& group = groups_[static_cast<std::size_t>(block.group)];
   group.retire_at = std::max(group.retire_at, block.end);
-  if (--group.running == 0) group.retiring = true;
+  if (--group.running > 0) return;
+  group.retiring = true;
+  ++retiring_;
 }
 
 void Sequencer::flag_raised(std::int64_t flag, std::int64_t count, Cycles when, Cycles now) {
@@ -536,7 +534,7 @@ void Sequencer::flag_raised(std::int64_t flag, std::int64_t count, Cycles when, 
     recording_.wanted ? advance<true>(context, when, Cause::barrier)
                       : advance<false>(context, when, Cause::barrier);
     ++context.next_step;
-    ready_at_[static_cast<std::size_t>(&context - contexts_.data())] = context.time;
+    ready_.push(index_of(context), context.time);
   }
   schedule(now);
 }

@@ -9,6 +9,7 @@
 #include "sim/chip/l2.h"
 #include "sim/chip/ledger.h"
 #include "sim/chip/program.h"
+#include "sim/chip/ready_queue.h"
 #include "sim/chip/simulation_time.h"
 #include "sim/chip/timeline_recorder.h"
 #include "sim/chip/units.h"
@@ -205,8 +206,9 @@ class Sequencer {
   void record_wait(const Context& context, std::int64_t phase, const Slot& slot, Cycles told);
   void record_vector(const Context& context, const Program::Step& step, const Booking& booking);
   void forget_recorded(const Block& block);
-  // Time and number of the earliest ready context, and the time of the one after it.
-  Cycles earliest_two(std::size_t& first, Cycles& second_at) const;
+  struct Group;
+  // The group that retires first; nullptr: none is about to.
+  const Group* first_retiring() const;
   // Time of the earliest ready context or retirement; false if there is none.
   bool next_time(Cycles& when) const;
   std::string context_name(const Context& context) const;
@@ -223,9 +225,8 @@ class Sequencer {
   std::vector<Context> contexts_;  // [block * contexts per block + context]
   std::vector<Slot> slots_;        // [block * slots per block + slot]
   std::vector<Cursor> cursors_;    // [(context * 2 + (0: waits, 1: arrives)) * rings + ring]
-  // By context: its time if it is ready, or forever. Apart from the contexts, so that finding the
-  // earliest reads one cache line.
-  std::vector<Cycles> ready_at_;
+  ReadyQueue ready_;
+  Cycles running_at_ = ReadyQueue::never;  // when the context that runs became ready
   std::size_t contexts_per_block_ = 0;
   struct Group {  // place for one resident cluster
     bool occupied = false, retiring = false;
@@ -236,6 +237,7 @@ class Sequencer {
   bool yields_ = false;  // the context that ran has asked for as many copies as a turn allows
   Cycles limit_;         // of the current run(): time of the next other context
   int active_clusters_ = 0;
+  int retiring_ = 0;  // groups
   Counters counters_;
   struct Recording {
     TimelineRecorder* recorder = nullptr;
