@@ -147,6 +147,7 @@ L2::L2(const ChipConfig& chip, MemoryPort& memory)
           lines_per_segment)),
       most_dirty_lines_(capacity_lines_ * chip.l2.max_dirty_percent / 100),
       recent_touches_(static_cast<std::uint32_t>(capacity_lines_ / lines_per_segment / 16)) {
+  touches_twice_ = recent_touches_ < 2;
   const std::int64_t share_of_cores = ceil_div(chip.core.count, chip.l2.partitions);
   for (int core = 0; core < chip.core.count; ++core) {
     near_.push_back(static_cast<int>(core / share_of_cores));
@@ -493,7 +494,8 @@ inline void L2::read_segment(Request& request, TensorMap& map, std::int64_t inde
   touch(p, slot);
   counters_.hit_bytes += bytes;
   // A copy is asked for once more when it is told to keep the lines that it has.
-  if (replicate_far_ && home(address_of(map, index)) != near_partition) touch(p, slot);
+  if (touches_twice_ && replicate_far_ && home(address_of(map, index)) != near_partition)
+    touch(p, slot);
 }
 
 void L2::read_missing(Request& request, std::int64_t index, LineMask lines, std::int64_t count) {

@@ -287,10 +287,10 @@ void Sequencer::run(Context& context, Cycles now) {
         if (!step.cluster) {
           arrive<recorded>(block, step.object, at, context.time, context);
         } else {
-          Block* const first = &blocks_[static_cast<std::size_t>(block.group) * cores_.size()];
-          for (std::size_t rank = 0; rank < cores_.size(); ++rank) {
-            const Cycles way(&first[rank] == &block ? 0 : chip_.barrier.remote_latency_cycles);
-            arrive<recorded>(first[rank], step.object, at, context.time + way, context);
+          const Cycles there = context.time + Cycles(chip_.barrier.remote_latency_cycles);
+          for (Block& other : cluster_of(block)) {
+            arrive<recorded>(other, step.object, at, &other == &block ? context.time : there,
+                             context);
           }
         }
         break;
@@ -494,14 +494,13 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
                      answer.cause, &copy);
     return true;
   }
-  Block* const first = &blocks_[static_cast<std::size_t>(own.group) * cores_.size()];
-  for (std::size_t rank = 0; rank < cores_.size(); ++rank) {
+  for (Block& other : cluster_of(own)) {
     Cycles arrival = answer.arrival;
-    if (&first[rank] != &own) {
-      arrival = std::max(arrival, l2_.deliver(now, first[rank].core->id, answer.bytes));
-      first[rank].core->scratchpad.fill(filled);
+    if (&other != &own) {
+      arrival = std::max(arrival, l2_.deliver(now, other.core->id, answer.bytes));
+      other.core->scratchpad.fill(filled);
     }
-    landed<recorded>(first[rank], context.expect_ring, context.expected, box_bytes, arrival + dma,
+    landed<recorded>(other, context.expect_ring, context.expected, box_bytes, arrival + dma,
                      answer.cause, &copy);
   }
   return true;

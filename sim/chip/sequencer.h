@@ -192,6 +192,16 @@ class Sequencer {
   bool try_load(Context& context, const Program::Step& step, Cycles now);
   template <bool recorded>
   void end_context(Context& context);
+  // The blocks of the cluster that `block` belongs to, itself among them.
+  struct Cluster {
+    Block *first, *past;
+    Block* begin() const { return first; }
+    Block* end() const { return past; }
+  };
+  Cluster cluster_of(const Block& block) {
+    Block* const first = &blocks_[static_cast<std::size_t>(block.group) * cores_.size()];
+    return {first, first + cores_.size()};
+  }
   std::size_t index_of(const Context& context) const {
     return static_cast<std::size_t>(&context - contexts_.data());
   }
