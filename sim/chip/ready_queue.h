@@ -55,7 +55,7 @@ class ReadyQueue {
   };
   static constexpr Entry nobody{never, 0};
   // Those that have been popped stay in front of the others until there are more of them than this.
-  static constexpr std::ptrdiff_t kept = 31;
+  static constexpr std::ptrdiff_t kept = 15;
 
   std::vector<Entry> entries_;  // popped, waiting, nobody (at least one)
   std::size_t first_ = 0, end_ = 0;

@@ -46,18 +46,18 @@ Sequencer::Sequencer(int id, const ChipConfig& chip, L2& l2, Arbiter& arbiter,
 void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
   program_ = &program;
   rings_ = program.rings().data();
+  ring_count_ = program.rings().size();
   cores_ = std::move(cores);
   contexts_per_block_ = program.contexts().size();
   const std::size_t groups =
       cores_.empty() ? 0 : static_cast<std::size_t>(program.resident_blocks());
-  const std::size_t rings = program.rings().size();
   groups_.assign(groups, Group{});
   blocks_.assign(groups * cores_.size(), Block{});
   contexts_.clear();
   contexts_.resize(blocks_.size() * contexts_per_block_);
   ready_.reset(contexts_.size());
   slots_.resize(blocks_.size() * program.slots_per_block());
-  cursors_.resize(contexts_.size() * 2 * rings);
+  cursors_.resize(contexts_.size() * 2 * ring_count_);
   for (std::size_t b = 0; b < blocks_.size(); ++b) {
     Block& block = blocks_[b];
     block.group = static_cast<int>(b / cores_.size());
@@ -70,8 +70,7 @@ void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
       context.block = &block;
       context.shape = &program.contexts()[i];
       context.bit = 1u << i;
-      context.waits = cursors_.data() + (block.first_context + i) * 2 * rings;
-      context.arrives = context.waits + rings;
+      context.waits = cursors_.data() + (block.first_context + i) * 2 * ring_count_;
     }
   }
   active_clusters_ = retiring_ = 0;
@@ -118,7 +117,7 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
       context.variables[var_copy] = context.shape->copy;
       for (std::size_t r = 0; r < rings.size(); ++r) {
         context.waits[r] = {0, rings[r].first};
-        context.arrives[r] = {rings[r].initially_complete ? 1 : 0, rings[r].first};
+        arrives(context)[r] = {rings[r].initially_complete ? 1 : 0, rings[r].first};
       }
       context.mma.clear();
       context.stores.clear();
@@ -271,9 +270,7 @@ void Sequencer::run(Context& context, Cycles now) {
         Slot& slot = block.slots[at.slot];
         if (slot.completed <= at.generation) {
           context.state = State::barrier;
-          context.blocked_since = context.time;
           context.blocked_ring = step.object;
-          context.blocked = at;
           slot.waiting |= context.bit;
           return;
         }
@@ -282,8 +279,9 @@ void Sequencer::run(Context& context, Cycles now) {
         break;
       }
       case Opcode::arrive: {
-        const Cursor at = context.arrives[step.object];
-        next(context.arrives[step.object], rings_[step.object]);
+        Cursor& cursor = arrives(context)[step.object];
+        const Cursor at = cursor;
+        next(cursor, rings_[step.object]);
         if (!step.cluster) {
           arrive<recorded>(block, step.object, at, context.time, context);
         } else {
@@ -297,8 +295,9 @@ void Sequencer::run(Context& context, Cycles now) {
       }
       case Opcode::expect: {
         context.expect_ring = step.object;
-        context.expected = context.arrives[step.object];
-        next(context.arrives[step.object], rings_[step.object]);
+        Cursor& cursor = arrives(context)[step.object];
+        context.expected = cursor;
+        next(cursor, rings_[step.object]);
         block.slots[context.expected.slot].bytes += step.x;
         arrive<recorded>(block, step.object, context.expected, context.time, context);
         break;
@@ -401,7 +400,6 @@ void Sequencer::run(Context& context, Cycles now) {
         const std::int64_t count = step.b.at(v);
         if (processor_.flag(flag) < count) {
           context.state = State::flag;
-          context.blocked_since = context.time;
           context.blocked_flag = flag;
           context.blocked_count = count;
           processor_.await_flag(*this);
@@ -608,17 +606,18 @@ void Sequencer::explain(std::vector<std::string>& lines) const {
   for (const Context& c : contexts_) {
     if (c.state == State::barrier) {
       const Ring& ring = rings_[c.blocked_ring];
-      const Slot& slot = c.block->slots[c.blocked.slot];
+      const Cursor& blocked = c.waits[c.blocked_ring];
+      const Slot& slot = c.block->slots[blocked.slot];
       lines.push_back(fmt::format(
           "{} has waited since cycle {} for phase {} of barrier {}: {} of {} arrivals, {} bytes "
           "announced and not landed",
-          context_name(c), c.blocked_since.value, phase(c.blocked, ring),
+          context_name(c), c.time.value, phase(blocked, ring),
           program_->kernel().barriers[c.blocked_ring].name, slot.arrivals, ring.arrivals,
           slot.bytes));
     } else if (c.state == State::flag) {
       lines.push_back(fmt::format(
           "{} has waited since cycle {} for flag {} to reach {}: it is at {}", context_name(c),
-          c.blocked_since.value, c.blocked_flag, c.blocked_count, processor_.flag(c.blocked_flag)));
+          c.time.value, c.blocked_flag, c.blocked_count, processor_.flag(c.blocked_flag)));
     }
   }
 }

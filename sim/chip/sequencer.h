@@ -100,7 +100,7 @@ class Sequencer {
   static std::int64_t phase(const Cursor& cursor, const Ring& ring) {
     return cursor.generation * (ring.end - ring.first) + (cursor.slot - ring.first);
   }
-  struct Block {
+  struct alignas(64) Block {
     std::int64_t cluster = -1, rank = 0;
     int group = 0;  // resident cluster slot
     CoreUnits* core = nullptr;
@@ -110,26 +110,23 @@ class Sequencer {
     Cycles end;
   };
   enum class State : std::uint8_t { idle, ready, barrier, flag, done };
-  struct Context {
+  // In the order of use: a turn needs the first lines of memory, of hundreds of contexts.
+  struct alignas(64) Context {
     Cycles time;
     const Program::Step* next_step = nullptr;
     Block* block = nullptr;
-    Cursor* waits = nullptr;    // next phase per ring
-    Cursor* arrives = nullptr;  // the same for arrivals
-    Cursor expected;            // phase that loads feed
-    std::uint16_t expect_ring = 0;
+    Cursor* waits = nullptr;  // next phase per ring; in state barrier: of blocked_ring, waited for
+    Cursor expected;          // phase that loads feed
+    std::uint32_t bit = 0;    // among the block's contexts
+    std::uint16_t expect_ring = 0, blocked_ring = 0;
     State state = State::idle;
     Cause waited = Cause::launch;  // longest wait since the last busy interval
     std::int64_t waited_cycles = 0;
     Fifo<Cycles> mma;     // completion times, oldest first
     Fifo<Cycles> stores;  // when each has left the scratchpad, oldest first
+    Cycles last_store;    // visible in L2
     std::int64_t variables[max_variables] = {};
-    Cycles last_store;  // visible in L2
     const Program::Context* shape = nullptr;
-    std::uint32_t bit = 0;  // among the block's contexts
-    std::uint16_t blocked_ring = 0;
-    Cycles blocked_since;
-    Cursor blocked;  // state barrier: phase waited for
     std::int64_t blocked_flag = 0, blocked_count = 0;
   };
 
@@ -192,6 +189,8 @@ class Sequencer {
   bool try_load(Context& context, const Program::Step& step, Cycles now);
   template <bool recorded>
   void end_context(Context& context);
+  // A context's next phase per ring for arrivals.
+  Cursor* arrives(const Context& context) const { return context.waits + ring_count_; }
   // The blocks of the cluster that `block` belongs to, itself among them.
   struct Cluster {
     Block *first, *past;
@@ -230,6 +229,7 @@ class Sequencer {
   CommandProcessor& processor_;
   const Program* program_ = nullptr;
   const Ring* rings_ = nullptr;  // of the program
+  std::size_t ring_count_ = 0;
   std::vector<CoreUnits*> cores_;
   std::vector<Block> blocks_;      // [group * cluster + rank]
   std::vector<Context> contexts_;  // [block * contexts per block + context]
