@@ -1,40 +1,41 @@
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <utility>
-#include <vector>
 
 namespace tessera {
 
 /// A queue in a ring of memory that grows as needed and is kept, for what is pushed and popped all
-/// the time.
+/// the time. Small, as there are many: up to 2^31 items.
 template <class Item>
 class Fifo {
  public:
   bool empty() const { return begin_ == end_; }
-  std::size_t size() const { return end_ - begin_; }
+  std::uint32_t size() const { return end_ - begin_; }
   /// The oldest; there is one.
-  const Item& front() const { return ring_[begin_ & mask_]; }
+  const Item& front() const { return ring_[begin_ & (capacity_ - 1)]; }
   void pop_front() { ++begin_; }
   void push_back(const Item& item) {
-    if (size() == ring_.size()) grow();
-    ring_[end_++ & mask_] = item;
+    if (size() == capacity_) grow();
+    ring_[end_++ & (capacity_ - 1)] = item;
   }
   void clear() { begin_ = end_ = 0; }
 
  private:
   void grow() {
-    std::vector<Item> larger(ring_.empty() ? 8 : 2 * ring_.size());
-    const std::size_t count = size();
-    for (std::size_t i = 0; i < count; ++i) larger[i] = ring_[(begin_ + i) & mask_];
-    ring_ = std::move(larger);
-    mask_ = ring_.size() - 1;
+    const std::uint32_t count = size(), larger = capacity_ == 0 ? 8 : 2 * capacity_;
+    auto ring = std::make_unique<Item[]>(larger);
+    for (std::uint32_t i = 0; i < count; ++i) ring[i] = ring_[(begin_ + i) & (capacity_ - 1)];
+    ring_ = std::move(ring);
+    capacity_ = larger;
     begin_ = 0;
     end_ = count;
   }
 
-  std::vector<Item> ring_;                      // its size is a power of two, or none
-  std::size_t mask_ = 0, begin_ = 0, end_ = 0;  // counts of items, not wrapped
+  std::unique_ptr<Item[]> ring_;
+  std::uint32_t capacity_ = 0;         // a power of two, or none
+  std::uint32_t begin_ = 0, end_ = 0;  // counts of items, which wrap around at 2^32
 };
 
 }  // namespace tessera

@@ -46,26 +46,41 @@ void Hbm::transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) 
   const auto address = static_cast<std::int64_t>(payload.get_address());
   std::int64_t left = payload.get_data_length();
   std::int64_t offset = address % interleave_;
-  std::int64_t round = address / interleave_ / channels, place = address / interleave_ % channels;
+  const std::int64_t chunk = address >> timing_->chunk_shift;
+  std::int64_t round = chunk / channels, place = chunk % channels;
   std::int64_t channel = (place + turn_of(round, channels)) % channels;
-  HbmPlace at = timing_->place_of(round * interleave_ + offset);
-  const bool write = payload.is_write();
+  HbmPlace at = timing_->place_of(round * interleave_);  // the same in all channels
   const auto* runs = payload.get_extension<MemoryRuns>();
   const std::int64_t run = runs == nullptr ? interleave_ : std::min(runs->run_bytes, interleave_);
   Picoseconds done = now;
   HbmBurst burst;
+  // `size` bytes of each of `count` channels.
+  const auto serve = [&](HbmChannel* targets, std::int64_t count, std::int64_t size) {
+    if (payload.is_write()) {
+      for (HbmChannel* target = targets; target != targets + count; ++target)
+        done = std::max(done, target->write(now, at, size, run));
+      return;
+    }
+    if (size != burst.size) burst = timing_->burst_of(size, run);
+    for (HbmChannel* target = targets; target != targets + count; ++target)
+      done = std::max(done, target->read(now, at, burst));
+  };
   while (left > 0) {
     const std::int64_t size = std::min(left, interleave_ - offset);
-    if (size != burst.size) burst = timing_->burst_of(size, run);
-    HbmChannel& target = channels_[static_cast<std::size_t>(channel)];
-    done = std::max(done, write ? target.write(now, at, size, run) : target.read(now, at, burst));
-    left -= size;
+    std::int64_t count = 1;
+    // Whole chunks: of as many channels as follow one another in this round.
+    if (size == interleave_)
+      count = std::min({left >> timing_->chunk_shift, channels - place, channels - channel});
+    serve(&channels_[static_cast<std::size_t>(channel)], count, size);
+    left -= count * size;
     offset = 0;
-    if (++place == channels) {
+    place += count;
+    channel += count;
+    if (place == channels) {
       place = 0;
       channel = turn_of(++round, channels);
-      at = timing_->place_of(round * interleave_);  // the same in all channels
-    } else if (++channel == channels) {
+      at = timing_->place_of(round * interleave_);
+    } else if (channel == channels) {
       channel = 0;
     }
   }

@@ -64,7 +64,8 @@ HbmPlace HbmTiming::place_of(std::int64_t address) const {
   const std::int64_t group =
       (chunk + sum_of_digits(page, group_shift)) & ((1LL << group_shift) - 1);
   const std::int64_t bank = (page + sum_of_digits(row, bank_shift)) & ((1LL << bank_shift) - 1);
-  return {static_cast<std::size_t>((bank << group_shift) + group), row};
+  return {static_cast<std::size_t>((bank << group_shift) + group), static_cast<std::size_t>(group),
+          row};
 }
 
 HbmChannel::HbmChannel(std::shared_ptr<const HbmTiming> timing, int index, int channels)
@@ -127,8 +128,7 @@ inline HbmChannel::Opened HbmChannel::open(Picoseconds now, Bank& bank, std::int
 
 Picoseconds HbmChannel::read_any(Picoseconds now, HbmPlace place, const HbmBurst& burst) {
   Bank& bank = banks_[place.bank];
-  Picoseconds& group_free =
-      group_free_[place.bank & ((std::size_t{1} << timing_->group_shift) - 1)];
+  Picoseconds& group_free = group_free_[place.group];
   const Picoseconds start = refreshed(now).when;
   const Opened opened = open(start, bank, place.row);
   const Picoseconds group_slot = group_free > start ? refreshed(group_free).when : start;

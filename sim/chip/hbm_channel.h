@@ -13,7 +13,7 @@ namespace tessera {
 
 /// Where a pseudo-channel keeps an address.
 struct HbmPlace {
-  std::size_t bank;
+  std::size_t bank, group;  ///< of all banks; the bank's group
   std::int64_t row;
 };
 
@@ -174,7 +174,7 @@ inline bool HbmChannel::read_calm(Picoseconds now, HbmPlace place, const HbmBurs
                                   Picoseconds& done) {
   const HbmTiming& t = *timing_;
   Bank& bank = banks_[place.bank];
-  Picoseconds& group_free = group_free_[place.bank & ((std::size_t{1} << t.group_shift) - 1)];
+  Picoseconds& group_free = group_free_[place.group];
   const bool same_epoch = bank.epoch >= epoch_;
   const bool hit = bank.row == place.row && same_epoch;
   Picoseconds activate = bank.activated, slot = activate_free_, soonest = now + t.cl;
@@ -195,14 +195,17 @@ inline bool HbmChannel::read_calm(Picoseconds now, HbmPlace place, const HbmBurs
   const Picoseconds begin = std::max(soonest, turned);
   // Every other time lies between `now` and one of these two.
   if (now < calm_begin_ || std::max(column, begin) >= calm_end_) return false;
-  counters_.row_hits += hit ? 1 : 0;
-  counters_.row_misses += hit ? 0 : 1;
   counters_.read_bytes += burst.size;
-  bank.row = place.row;
-  if (!hit) bank.epoch = epoch_;
-  bank.activated = activate;
+  if (hit) {
+    ++counters_.row_hits;
+  } else {
+    ++counters_.row_misses;
+    bank.row = place.row;
+    bank.epoch = epoch_;
+    bank.activated = activate;
+    activate_free_ = slot;
+  }
   bank.last_read = column + burst.occupied - t.burst;
-  activate_free_ = slot;
   group_free = group_slot + burst.in_group;
   writing_ = false;
   const Picoseconds arrived = begin + burst.occupied;

@@ -1,6 +1,7 @@
 #include "sim/chip/l2.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 #include <utility>
@@ -20,13 +21,30 @@ std::uint64_t mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-LineMask mask_of(int first, int count) {
-  return count >= lines_per_segment ? ~LineMask{0} : ((LineMask{1} << count) - 1) << first;
-}
+/// The first `n` lines of a segment, [n].
+constexpr std::array<LineMask, lines_per_segment + 1> first_lines = [] {
+  std::array<LineMask, lines_per_segment + 1> masks{};
+  for (std::size_t n = 1; n < masks.size(); ++n) masks[n] = masks[n - 1] << 1 | 1;
+  return masks;
+}();
+
+/// The first row of a segment of 2^i rows, whose columns lie one behind the other, [i].
+constexpr std::array<LineMask, segment_shift + 1> first_rows = [] {
+  std::array<LineMask, segment_shift + 1> masks{};
+  for (std::size_t i = 0; i < masks.size(); ++i) {
+    for (int line = 0; line < lines_per_segment; line += 1 << i) masks[i] |= LineMask{1} << line;
+  }
+  return masks;
+}();
 
 int popcount(LineMask x) {
   return __builtin_popcountll(static_cast<std::uint64_t>(x)) +
          __builtin_popcountll(static_cast<std::uint64_t>(x >> 64));
+}
+
+/// Lines of `part`, which mostly is none or all of `lines`, of which there are `count`.
+std::int64_t count_of(LineMask part, LineMask lines, std::int64_t count) {
+  return part == lines ? count : part == 0 ? 0 : popcount(part);
 }
 
 int first_line(LineMask x) {
@@ -129,6 +147,7 @@ L2::L2(const ChipConfig& chip, MemoryPort& memory)
           lines_per_segment)),
       most_dirty_lines_(capacity_lines_ * chip.l2.max_dirty_percent / 100),
       recent_touches_(static_cast<std::uint32_t>(capacity_lines_ / lines_per_segment / 16)) {
+  touches_twice_ = recent_touches_ < 2;
   const std::int64_t share_of_cores = ceil_div(chip.core.count, chip.l2.partitions);
   for (int core = 0; core < chip.core.count; ++core) {
     near_.push_back(static_cast<int>(core / share_of_cores));
@@ -351,11 +370,13 @@ void L2::visit(const TensorMap& map, std::int64_t row, std::int64_t col, std::in
       // Bit of a line: column within the segment * height + row within the segment.
       const int first = static_cast<int>((line - (column << wide_shift)) << map.row_shift);
       const int count = static_cast<int>(column_end - line) * row_count;
-      LineMask lines = mask_of(first + first_row, whole_height ? count : row_count);
-      if (!whole_height) {
-        for (std::int64_t l = line + 1; l < column_end; ++l) lines |= lines << height;
+      LineMask lines = first_lines[static_cast<std::size_t>(whole_height ? count : row_count)];
+      if (!whole_height && column_end - line > 1) {
+        // The rows of one column times the bits where columns begin: the same rows of each.
+        const auto width = static_cast<std::size_t>((column_end - line) << map.row_shift);
+        lines *= first_rows[static_cast<std::size_t>(map.row_shift)] & first_lines[width];
       }
-      each(band * map.segments_per_row + column, lines, std::int64_t{count});
+      each(band * map.segments_per_row + column, lines << (first + first_row), std::int64_t{count});
       line = column_end;
     }
     r = band_end;
@@ -434,8 +455,10 @@ void L2::drop_copies(int home_partition, const std::int32_t* places, LineMask li
     if (other == home_partition || places[other] < 0) continue;
     Partition& p = partitions_[static_cast<std::size_t>(other)];
     Segment& copy = p.segments[static_cast<std::size_t>(places[other])];
-    p.lines -= popcount(copy.valid & lines);
-    copy.valid &= ~lines;
+    const LineMask dropped = copy.valid & lines;
+    if (dropped == 0) continue;
+    p.lines -= popcount(dropped);
+    copy.valid &= ~dropped;
   }
 }
 
@@ -471,7 +494,8 @@ inline void L2::read_segment(Request& request, TensorMap& map, std::int64_t inde
   touch(p, slot);
   counters_.hit_bytes += bytes;
   // A copy is asked for once more when it is told to keep the lines that it has.
-  if (replicate_far_ && home(address_of(map, index)) != near_partition) touch(p, slot);
+  if (touches_twice_ && replicate_far_ && home(address_of(map, index)) != near_partition)
+    touch(p, slot);
 }
 
 void L2::read_missing(Request& request, std::int64_t index, LineMask lines, std::int64_t count) {
@@ -485,9 +509,6 @@ void L2::read_missing(Request& request, std::int64_t index, LineMask lines, std:
   Partition& near_part = partitions_[static_cast<std::size_t>(near_partition)];
   const std::int64_t bytes = count * line_bytes_;
   request.bytes += bytes;
-  const auto count_of = [&](LineMask part) -> std::int64_t {
-    return part == lines ? count : part == 0 ? 0 : popcount(part);
-  };
   // Takes the lines that `p` has off the missing ones.
   LineMask missing = lines;
   const auto found_in = [&](Partition& p, std::int32_t slot, Cycles& ready) {
@@ -505,13 +526,13 @@ void L2::read_missing(Request& request, std::int64_t index, LineMask lines, std:
   Cycles fill_ready;
   if (missing != 0) {
     if (home_partition != near_partition) {
-      const std::int64_t far_bytes = count_of(missing) * line_bytes_;
+      const std::int64_t far_bytes = count_of(missing, lines, count) * line_bytes_;
       done = std::max(
           done, std::max(home_part.read.book(now, far_bytes), near_part.link.book(now, far_bytes)) +
                     far_latency_);
       found_in(home_part, place[home_partition], fill_ready);
     }
-    const std::int64_t miss_bytes = count_of(missing) * line_bytes_;
+    const std::int64_t miss_bytes = count_of(missing, lines, count) * line_bytes_;
     counters_.hit_bytes -= miss_bytes;
     if (missing != 0) {
       const Cycles filled =
@@ -520,7 +541,7 @@ void L2::read_missing(Request& request, std::int64_t index, LineMask lines, std:
           to_memory_;
       counters_.hbm_read_bytes += miss_bytes;
       Segment& fresh = install(home_part, place[home_partition], request.tensor, index);
-      const std::int64_t added = count_of(missing & ~fresh.valid);
+      const std::int64_t added = count_of(missing & ~fresh.valid, lines, count);
       fresh.valid |= missing;
       const Cycles room = add_lines(now, home_partition, place[home_partition], added);
       const Cycles ready = std::max(filled, room);
@@ -535,7 +556,7 @@ void L2::read_missing(Request& request, std::int64_t index, LineMask lines, std:
     if (added != 0) {
       copy.valid |= added;
       copy.ready = std::max(copy.ready, fill_ready);
-      add_lines(now, near_partition, place[near_partition], count_of(added));
+      add_lines(now, near_partition, place[near_partition], count_of(added, lines, count));
     }
   }
   request.from_l2 = std::max(request.from_l2, done);
@@ -595,8 +616,8 @@ L2Written L2::write(Cycles now, int core, int tensor, std::int64_t row, std::int
     std::int32_t* const place = places(map, index);
     if (replicate_far_) drop_copies(p, place, lines);
     Segment& segment = install(part, place[p], tensor, index);
-    const std::int64_t added = popcount(lines & ~segment.valid);
-    const std::int64_t soiled = popcount(lines & ~segment.dirty);
+    const std::int64_t added = count_of(lines & ~segment.valid, lines, count);
+    const std::int64_t soiled = count_of(lines & ~segment.dirty, lines, count);
     if (segment.dirty == 0) {
       forget_left(part);
       segment.soiled = part.soilings++;

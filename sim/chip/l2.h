@@ -192,6 +192,7 @@ class L2 {
   Cycles near_latency_, far_latency_;
   Cycles to_memory_;  // core to memory controller, one way
   bool replicate_far_;
+  bool touches_twice_;  // a second touch in a row is not always too soon to matter
   bool attaching_ = false;
   std::int64_t capacity_lines_;    // per partition
   std::int64_t most_dirty_lines_;  // per partition

@@ -11,7 +11,7 @@
 namespace tessera {
 namespace {
 
-constexpr Cycles forever{INT64_MAX};
+constexpr Cycles forever = ReadyQueue::never;
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) {
   const std::int64_t q = a / b;
@@ -46,18 +46,18 @@ Sequencer::Sequencer(int id, const ChipConfig& chip, L2& l2, Arbiter& arbiter,
 void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
   program_ = &program;
   rings_ = program.rings().data();
+  ring_count_ = program.rings().size();
   cores_ = std::move(cores);
   contexts_per_block_ = program.contexts().size();
   const std::size_t groups =
       cores_.empty() ? 0 : static_cast<std::size_t>(program.resident_blocks());
-  const std::size_t rings = program.rings().size();
   groups_.assign(groups, Group{});
   blocks_.assign(groups * cores_.size(), Block{});
   contexts_.clear();
   contexts_.resize(blocks_.size() * contexts_per_block_);
-  ready_at_.assign(contexts_.size(), forever);
+  ready_.reset(contexts_.size());
   slots_.resize(blocks_.size() * program.slots_per_block());
-  cursors_.resize(contexts_.size() * 2 * rings);
+  cursors_.resize(contexts_.size() * 2 * ring_count_);
   for (std::size_t b = 0; b < blocks_.size(); ++b) {
     Block& block = blocks_[b];
     block.group = static_cast<int>(b / cores_.size());
@@ -70,11 +70,10 @@ void Sequencer::prepare(const Program& program, std::vector<CoreUnits*> cores) {
       context.block = &block;
       context.shape = &program.contexts()[i];
       context.bit = 1u << i;
-      context.waits = cursors_.data() + (block.first_context + i) * 2 * rings;
-      context.arrives = context.waits + rings;
+      context.waits = cursors_.data() + (block.first_context + i) * 2 * ring_count_;
     }
   }
-  active_clusters_ = 0;
+  active_clusters_ = retiring_ = 0;
   TimelineRecorder* const recorder = recording_.recorder;
   recording_.wanted = recorder != nullptr &&
                       std::any_of(cores_.begin(), cores_.end(),
@@ -110,7 +109,7 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
       Context& context = contexts_[i];
       context.state = State::ready;
       context.time = start;
-      ready_at_[i] = start;
+      ready_.push(i, start);
       context.next_step = &program_->step(context.shape->first_step);
       std::fill(std::begin(context.variables), std::end(context.variables), 0);
       context.variables[var_cluster] = cluster;
@@ -118,7 +117,7 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
       context.variables[var_copy] = context.shape->copy;
       for (std::size_t r = 0; r < rings.size(); ++r) {
         context.waits[r] = {0, rings[r].first};
-        context.arrives[r] = {rings[r].initially_complete ? 1 : 0, rings[r].first};
+        arrives(context)[r] = {rings[r].initially_complete ? 1 : 0, rings[r].first};
       }
       context.mma.clear();
       context.stores.clear();
@@ -130,11 +129,9 @@ void Sequencer::start_cluster(std::int64_t cluster, Cycles start) {
 }
 
 bool Sequencer::next_time(Cycles& when) const {
-  when = forever;
-  for (const Cycles at : ready_at_) when = std::min(when, at);
-  for (const Group& g : groups_) {
-    if (g.retiring && g.retire_at < when) when = g.retire_at;
-  }
+  when = std::min(ready_.earliest(), running_at_);
+  if (const Group* const retiring = first_retiring(); retiring != nullptr)
+    when = std::min(when, retiring->retire_at);
   return when != forever;
 }
 
@@ -143,47 +140,45 @@ void Sequencer::schedule(Cycles now) {
   if (next_time(when)) arbiter_.request(*this, std::max(when, now));
 }
 
-Cycles Sequencer::earliest_two(std::size_t& first, Cycles& second_at) const {
-  // Integers and no branches: which one is first is anyone's guess.
-  std::int64_t least = forever.value, next = forever.value;
-  for (std::size_t i = 0; i < ready_at_.size(); ++i) {
-    const std::int64_t at = ready_at_[i].value;
-    const bool earlier = at < least;
-    const std::int64_t later = earlier ? least : at;
-    next = later < next ? later : next;
-    least = earlier ? at : least;
-    first = earlier ? i : first;
+const Sequencer::Group* Sequencer::first_retiring() const {
+  const Group* first = nullptr;
+  if (retiring_ == 0) return first;
+  for (const Group& g : groups_) {
+    if (g.retiring && (first == nullptr || g.retire_at < first->retire_at)) first = &g;
   }
-  second_at = Cycles(next);
-  return Cycles(least);
+  return first;
 }
 
 template <bool recorded>
 void Sequencer::take_turn(Cycles now) {
   for (;;) {
     // Contexts in the order of their time; a retirement comes before contexts of the same time.
-    std::size_t first = 0;
-    const Cycles first_at = earliest_two(first, limit_);
-    limit_ = std::min(limit_, end_of_time);
-    Group* retiring = nullptr;
-    for (Group& g : groups_) {
-      if (g.retiring && (retiring == nullptr || g.retire_at < retiring->retire_at)) retiring = &g;
-    }
-    if (retiring != nullptr && retiring->retire_at <= first_at) {
-      if (retiring->retire_at > now) return arbiter_.request(*this, retiring->retire_at);
-      retiring->occupied = retiring->retiring = false;
-      --active_clusters_;
-      processor_.cluster_done(*this, now);
-      continue;
+    const Cycles first_at = ready_.earliest();
+    limit_ = end_of_time;
+    if (const Group* const retiring = first_retiring(); retiring != nullptr) {
+      if (retiring->retire_at <= first_at) {
+        if (retiring->retire_at > now) return arbiter_.request(*this, retiring->retire_at);
+        Group& group = groups_[static_cast<std::size_t>(retiring - groups_.data())];
+        group.occupied = group.retiring = false;
+        --retiring_;
+        --active_clusters_;
+        processor_.cluster_done(*this, now);
+        continue;
+      }
+      limit_ = std::min(limit_, retiring->retire_at);
     }
     if (first_at == forever) return;
-    in_time(contexts_[first], first_at);
-    if (retiring != nullptr) limit_ = std::min(limit_, retiring->retire_at);
+    limit_ = std::min(limit_, ready_.second());
+    const std::size_t first = ready_.first();
     Context& context = contexts_[first];
+    in_time(context, first_at);
     if (first_at > horizon(context.next_step->opcode, now))
       return arbiter_.request(*this, first_at);
+    ready_.pop();
+    running_at_ = first_at;
     run<recorded>(context, now);
-    ready_at_[first] = context.state == State::ready ? context.time : forever;
+    running_at_ = forever;
+    if (context.state == State::ready) ready_.push(first, context.time);
     if (yields_) {
       yields_ = false;
       return schedule(now);
@@ -275,9 +270,7 @@ void Sequencer::run(Context& context, Cycles now) {
         Slot& slot = block.slots[at.slot];
         if (slot.completed <= at.generation) {
           context.state = State::barrier;
-          context.blocked_since = context.time;
           context.blocked_ring = step.object;
-          context.blocked = at;
           slot.waiting |= context.bit;
           return;
         }
@@ -286,23 +279,25 @@ void Sequencer::run(Context& context, Cycles now) {
         break;
       }
       case Opcode::arrive: {
-        const Cursor at = context.arrives[step.object];
-        next(context.arrives[step.object], rings_[step.object]);
+        Cursor& cursor = arrives(context)[step.object];
+        const Cursor at = cursor;
+        next(cursor, rings_[step.object]);
         if (!step.cluster) {
           arrive<recorded>(block, step.object, at, context.time, context);
         } else {
-          Block* const first = &blocks_[static_cast<std::size_t>(block.group) * cores_.size()];
-          for (std::size_t rank = 0; rank < cores_.size(); ++rank) {
-            const Cycles way(&first[rank] == &block ? 0 : chip_.barrier.remote_latency_cycles);
-            arrive<recorded>(first[rank], step.object, at, context.time + way, context);
+          const Cycles there = context.time + Cycles(chip_.barrier.remote_latency_cycles);
+          for (Block& other : cluster_of(block)) {
+            arrive<recorded>(other, step.object, at, &other == &block ? context.time : there,
+                             context);
           }
         }
         break;
       }
       case Opcode::expect: {
         context.expect_ring = step.object;
-        context.expected = context.arrives[step.object];
-        next(context.arrives[step.object], rings_[step.object]);
+        Cursor& cursor = arrives(context)[step.object];
+        context.expected = cursor;
+        next(cursor, rings_[step.object]);
         block.slots[context.expected.slot].bytes += step.x;
         arrive<recorded>(block, step.object, context.expected, context.time, context);
         break;
@@ -407,7 +402,6 @@ void Sequencer::run(Context& context, Cycles now) {
         const std::int64_t count = step.b.at(v);
         if (processor_.flag(flag) < count) {
           context.state = State::flag;
-          context.blocked_since = context.time;
           context.blocked_flag = flag;
           context.blocked_count = count;
           processor_.await_flag(*this);
@@ -450,7 +444,7 @@ void Sequencer::complete(Block& block, std::uint16_t ring, Slot& slot) {
     await<recorded>(waiting, ring, waiting.waits[ring], slot);
     next(waiting.waits[ring], rings_[ring]);
     ++waiting.next_step;
-    ready_at_[index] = waiting.time;
+    ready_.push(index, waiting.time);
     limit_ = std::min(limit_, waiting.time);
   }
 }
@@ -500,14 +494,13 @@ bool Sequencer::try_load(Context& context, const Program::Step& step, Cycles now
                      answer.cause, &copy);
     return true;
   }
-  Block* const first = &blocks_[static_cast<std::size_t>(own.group) * cores_.size()];
-  for (std::size_t rank = 0; rank < cores_.size(); ++rank) {
+  for (Block& other : cluster_of(own)) {
     Cycles arrival = answer.arrival;
-    if (&first[rank] != &own) {
-      arrival = std::max(arrival, l2_.deliver(now, first[rank].core->id, answer.bytes));
-      first[rank].core->scratchpad.fill(filled);
+    if (&other != &own) {
+      arrival = std::max(arrival, l2_.deliver(now, other.core->id, answer.bytes));
+      other.core->scratchpad.fill(filled);
     }
-    landed<recorded>(first[rank], context.expect_ring, context.expected, box_bytes, arrival + dma,
+    landed<recorded>(other, context.expect_ring, context.expected, box_bytes, arrival + dma,
                      answer.cause, &copy);
   }
   return true;
@@ -526,7 +519,9 @@ void Sequencer::end_context(Context& context) {
   block.core->ledger.idle_until(block.end, context.waited);
   Group& group = groups_[static_cast<std::size_t>(block.group)];
   group.retire_at = std::max(group.retire_at, block.end);
-  if (--group.running == 0) group.retiring = true;
+  if (--group.running > 0) return;
+  group.retiring = true;
+  ++retiring_;
 }
 
 void Sequencer::flag_raised(std::int64_t flag, std::int64_t count, Cycles when, Cycles now) {
@@ -538,7 +533,7 @@ void Sequencer::flag_raised(std::int64_t flag, std::int64_t count, Cycles when, 
     recording_.wanted ? advance<true>(context, when, Cause::barrier)
                       : advance<false>(context, when, Cause::barrier);
     ++context.next_step;
-    ready_at_[static_cast<std::size_t>(&context - contexts_.data())] = context.time;
+    ready_.push(index_of(context), context.time);
   }
   schedule(now);
 }
@@ -613,17 +608,18 @@ void Sequencer::explain(std::vector<std::string>& lines) const {
   for (const Context& c : contexts_) {
     if (c.state == State::barrier) {
       const Ring& ring = rings_[c.blocked_ring];
-      const Slot& slot = c.block->slots[c.blocked.slot];
+      const Cursor& blocked = c.waits[c.blocked_ring];
+      const Slot& slot = c.block->slots[blocked.slot];
       lines.push_back(fmt::format(
           "{} has waited since cycle {} for phase {} of barrier {}: {} of {} arrivals, {} bytes "
           "announced and not landed",
-          context_name(c), c.blocked_since.value, phase(c.blocked, ring),
+          context_name(c), c.time.value, phase(blocked, ring),
           program_->kernel().barriers[c.blocked_ring].name, slot.arrivals, ring.arrivals,
           slot.bytes));
     } else if (c.state == State::flag) {
       lines.push_back(fmt::format(
           "{} has waited since cycle {} for flag {} to reach {}: it is at {}", context_name(c),
-          c.blocked_since.value, c.blocked_flag, c.blocked_count, processor_.flag(c.blocked_flag)));
+          c.time.value, c.blocked_flag, c.blocked_count, processor_.flag(c.blocked_flag)));
     }
   }
 }

@@ -9,6 +9,7 @@
 #include "sim/chip/l2.h"
 #include "sim/chip/ledger.h"
 #include "sim/chip/program.h"
+#include "sim/chip/ready_queue.h"
 #include "sim/chip/simulation_time.h"
 #include "sim/chip/timeline_recorder.h"
 #include "sim/chip/units.h"
@@ -114,7 +115,7 @@ class Sequencer {
   static std::int64_t phase(const Cursor& cursor, const Ring& ring) {
     return cursor.generation * (ring.end - ring.first) + (cursor.slot - ring.first);
   }
-  struct Block {
+  struct alignas(64) Block {
     std::int64_t cluster = -1, rank = 0;
     int group = 0;  // resident cluster slot
     CoreUnits* core = nullptr;
@@ -124,26 +125,23 @@ class Sequencer {
     Cycles end;
   };
   enum class State : std::uint8_t { idle, ready, barrier, flag, done };
-  struct Context {
+  // In the order of use: a turn needs the first lines of memory, of hundreds of contexts.
+  struct alignas(64) Context {
     Cycles time;
     const Program::Step* next_step = nullptr;
     Block* block = nullptr;
-    Cursor* waits = nullptr;    // next phase per ring
-    Cursor* arrives = nullptr;  // the same for arrivals
-    Cursor expected;            // phase that loads feed
-    std::uint16_t expect_ring = 0;
+    Cursor* waits = nullptr;  // next phase per ring; in state barrier: of blocked_ring, waited for
+    Cursor expected;          // phase that loads feed
+    std::uint32_t bit = 0;    // among the block's contexts
+    std::uint16_t expect_ring = 0, blocked_ring = 0;
     State state = State::idle;
     Cause waited = Cause::launch;  // longest wait since the last busy interval
     std::int64_t waited_cycles = 0;
     Fifo<Cycles> mma;     // completion times, oldest first
     Fifo<Cycles> stores;  // when each has left the scratchpad, oldest first
+    Cycles last_store;    // visible in L2
     std::int64_t variables[max_variables] = {};
-    Cycles last_store;  // visible in L2
     const Program::Context* shape = nullptr;
-    std::uint32_t bit = 0;  // among the block's contexts
-    std::uint16_t blocked_ring = 0;
-    Cycles blocked_since;
-    Cursor blocked;  // state barrier: phase waited for
     std::int64_t blocked_flag = 0, blocked_count = 0;
   };
 
@@ -206,6 +204,18 @@ class Sequencer {
   bool try_load(Context& context, const Program::Step& step, Cycles now);
   template <bool recorded>
   void end_context(Context& context);
+  // A context's next phase per ring for arrivals.
+  Cursor* arrives(const Context& context) const { return context.waits + ring_count_; }
+  // The blocks of the cluster that `block` belongs to, itself among them.
+  struct Cluster {
+    Block *first, *past;
+    Block* begin() const { return first; }
+    Block* end() const { return past; }
+  };
+  Cluster cluster_of(const Block& block) {
+    Block* const first = &blocks_[static_cast<std::size_t>(block.group) * cores_.size()];
+    return {first, first + cores_.size()};
+  }
   std::size_t index_of(const Context& context) const {
     return static_cast<std::size_t>(&context - contexts_.data());
   }
@@ -220,8 +230,9 @@ class Sequencer {
   void record_wait(const Context& context, std::int64_t phase, const Slot& slot, Cycles told);
   void record_vector(const Context& context, const Program::Step& step, const Booking& booking);
   void forget_recorded(const Block& block);
-  // Time and number of the earliest ready context, and the time of the one after it.
-  Cycles earliest_two(std::size_t& first, Cycles& second_at) const;
+  struct Group;
+  // The group that retires first; nullptr: none is about to.
+  const Group* first_retiring() const;
   // Time of the earliest ready context or retirement; false if there is none.
   bool next_time(Cycles& when) const;
   std::string context_name(const Context& context) const;
@@ -233,14 +244,14 @@ class Sequencer {
   CommandProcessor& processor_;
   const Program* program_ = nullptr;
   const Ring* rings_ = nullptr;  // of the program
+  std::size_t ring_count_ = 0;
   std::vector<CoreUnits*> cores_;
   std::vector<Block> blocks_;      // [group * cluster + rank]
   std::vector<Context> contexts_;  // [block * contexts per block + context]
   std::vector<Slot> slots_;        // [block * slots per block + slot]
   std::vector<Cursor> cursors_;    // [(context * 2 + (0: waits, 1: arrives)) * rings + ring]
-  // By context: its time if it is ready, or forever. Apart from the contexts, so that finding the
-  // earliest reads one cache line.
-  std::vector<Cycles> ready_at_;
+  ReadyQueue ready_;
+  Cycles running_at_ = ReadyQueue::never;  // when the context that runs became ready
   std::size_t contexts_per_block_ = 0;
   struct Group {  // place for one resident cluster
     bool occupied = false, retiring = false;
@@ -251,6 +262,7 @@ class Sequencer {
   bool yields_ = false;  // the context that ran has asked for as many copies as a turn allows
   Cycles limit_;         // of the current run(): time of the next other context
   int active_clusters_ = 0;
+  int retiring_ = 0;  // groups
   Counters counters_;
   struct Recording {
     TimelineRecorder* recorder = nullptr;
