@@ -84,8 +84,8 @@ std::optional<GemmTiling> deep_gemm_tiling(const GemmProblem& p, const ChipConfi
   t.tile_n = best.n;
   t.consumers = t.tile_m > 64 ? 2 : 1;
   t.raster_group = group_of_blocks;
-  // Where few widths lie between blocks whose columns change from one scale of B to the next at the
-  // same place, the code is unrolled for each of them, and for each stage.
+  // A block whose columns have two scales of B changes from one to the other at one of `places`
+  // columns. If these are few, the library's code is unrolled for each, and for each stage.
   const std::int64_t places = scale_block / std::gcd(scale_block, best.n);
   const bool unrolled = scale_block % best.n != 0 && places <= 4;
   const std::int64_t most = unrolled ? 4 : max_stages;
