@@ -5,6 +5,7 @@
 #include <initializer_list>
 
 #include "sim/datapath/format.h"
+#include "sim/engine/governor.h"
 
 namespace tessera {
 namespace {
@@ -49,11 +50,6 @@ void delay(std::size_t stretches, double most, const Counts& counts) {
   }
 }
 
-std::int64_t& tensor_flops(ActivityBin& bin, Format format) {
-  if (format == Format::tf32) return bin.tf32_flops;
-  return format == Format::e4m3 || format == Format::e5m2 ? bin.fp8_flops : bin.fp16_flops;
-}
-
 }  // namespace
 
 ActivitySampler::ActivitySampler(const Chip& chip, const ChipConfig& config, const Section& section,
@@ -75,10 +71,10 @@ ActivityBin ActivitySampler::counted() {
     return section_.ops[static_cast<std::size_t>(section_.kernels[kernel].op)].format;
   };
   for (; ended_kernels_ < records.size(); ++ended_kernels_)
-    tensor_flops(ended_, format(ended_kernels_)) += records[ended_kernels_].cores.tensor_flops;
+    flops_of(ended_, format(ended_kernels_)) += records[ended_kernels_].cores.tensor_flops;
   ActivityBin now = ended_;
   if (ended_kernels_ < section_.kernels.size())
-    tensor_flops(now, format(ended_kernels_)) += cores.tensor_flops - ended_.tensor_flops();
+    flops_of(now, format(ended_kernels_)) += cores.tensor_flops - ended_.tensor_flops();
   now.hbm_read = l2.hbm_read_bytes;
   now.hbm_write = l2.hbm_write_bytes;
   now.l2_read = l2.read_bytes;
@@ -127,10 +123,12 @@ ActivitySamples ActivitySampler::finish() {
     }
     return rate > 0 ? 1.0 / static_cast<double>(rate) : 0.0;
   };
+  const double fp16 = weight({Format::fp16, Format::bf16}), tf32 = weight({Format::tf32}),
+               fp8 = weight({Format::e4m3});
   delay(bins.size(), core_cycles, [&](std::size_t i) {
-    return std::array<Bounded, 4>{{{&bins[i].fp16_flops, weight({Format::fp16, Format::bf16})},
-                                   {&bins[i].tf32_flops, weight({Format::tf32})},
-                                   {&bins[i].fp8_flops, weight({Format::e4m3})},
+    return std::array<Bounded, 4>{{{&bins[i].fp16_flops, fp16},
+                                   {&bins[i].tf32_flops, tf32},
+                                   {&bins[i].fp8_flops, fp8},
                                    {&bins[i].scratchpad_bytes, 0}}};
   });
   const VectorUnitConfig& vector = config_.vector_unit;

@@ -52,11 +52,7 @@ double mean_seconds(const PowerProfile& profile, const ChipConfig& chip, const R
 
 }  // namespace
 
-void Activity::add_tensor_flops(Format format, double flops) {
-  (format == Format::e4m3 || format == Format::e5m2 ? fp8_flops
-   : format == Format::tf32                         ? tf32_flops
-                                                    : fp16_flops) += flops;
-}
+void Activity::add_tensor_flops(Format format, double flops) { flops_of(*this, format) += flops; }
 
 void Activity::add_exchange(double sent, double own) {
   link_bytes += sent;

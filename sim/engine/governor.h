@@ -25,6 +25,14 @@ namespace tessera {
 /// Operands of random data switch about half of the wires at every step; zeros switch few.
 enum class Operands : std::uint8_t { random, zeros };
 
+/// Where counts (Activity, ActivityBin) have the tensor cores' FLOPs of a format: fp8_flops,
+/// tf32_flops, or fp16_flops, which bf16 shares.
+template <class Counts>
+auto& flops_of(Counts& counts, Format format) {
+  if (format == Format::tf32) return counts.tf32_flops;
+  return format == Format::e4m3 || format == Format::e5m2 ? counts.fp8_flops : counts.fp16_flops;
+}
+
 /// Switching activity of a stretch of work.
 struct Activity {
   double fp16_flops = 0, tf32_flops = 0, fp8_flops = 0, vector_flops = 0;

@@ -62,10 +62,7 @@ class Reader {
       if (!layers[i].is_object()) fail(where, "is no object", "an operation with its numbers");
       run.operations.push_back(operation(layers[i], where + "."));
     }
-    for (std::size_t i = 0; i < json["layers"].size(); ++i) {
-      add_power(json["layers"][i]);
-      number(json["layers"][i], fmt::format("layers[{}].", i), "power_w");
-    }
+    for (Json& layer : json["layers"]) add_power(layer);
     run.json = std::move(json);
     return run;
   }
@@ -149,6 +146,7 @@ class Reader {
     // What only the CSV and the page show.
     for (const char* key : {"flops", "hbm_read_bytes", "hbm_write_bytes"}) count(layer, where, key);
     for (const char* key : {"l2_hit_rate", "roofline_us", "energy_j"}) number(layer, where, key);
+    if (layer.contains("power_w")) number(layer, where, "power_w");
     check_error(layer, where);
     return op;
   }
