@@ -87,6 +87,7 @@ struct Calibrate {
   ClockFlags clock{single_op_burst};
   std::vector<std::string> measured, fit;
   std::string output, json, rows, folds, evaluations, seed, jobs;
+  bool no_sampling = false;
 
   int run() {
     if (measured.empty()) throw InputError("--measured", "missing", "give a CSV of measurements");
@@ -94,6 +95,7 @@ struct Calibrate {
     CalibrationOptions options;
     options.prediction.jobs = parse_jobs(jobs);
     clock.apply(options.prediction.simulation);
+    options.prediction.simulation.sampling = !no_sampling;
     constexpr std::int64_t most = 1'000'000;
     if (!rows.empty())
       options.most_rows = static_cast<std::size_t>(parse_count("--rows", rows, 0, most));
@@ -181,6 +183,7 @@ Verb add_calibrate(CLI::App& program) {
             "Write values and errors as JSON (-: standard output)");
   add_value(*app, "--jobs", calibrate->jobs, "N",
             "Rows predicted at the same time (default: one per CPU)");
+  app->add_flag("--no-sampling", calibrate->no_sampling, no_sampling_help);
   return {app, [calibrate] { return calibrate->run(); }};
 }
 

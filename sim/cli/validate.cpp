@@ -26,18 +26,21 @@ The table is CSV with a header: op, the operation's fields (`tessera list ops`),
 if you like, source; a field that does not apply is empty. Errors are in percent of the measured
 time: MAPE their mean size, bias their signed mean (above 0: predicted too long). Each row runs at
 the clock that a burst of a dozen repetitions has; --duration says how long the measurement was.
+Long kernels that repeat themselves are simulated in part; --no-sampling simulates all of them.
 )";
 
 struct Validate {
   ChipFlags chip;
   ClockFlags clock{single_op_burst};
   std::string measured, per_row, json, svg, jobs;
+  bool no_sampling = false;
 
   int run() {
     if (measured.empty()) throw InputError("--measured", "missing", "give a CSV of measurements");
     PredictionOptions options;
     options.jobs = parse_jobs(jobs);
     clock.apply(options.simulation);
+    options.simulation.sampling = !no_sampling;
     std::optional<OutputFile> per_row_output, json_output, svg_output;
     std::vector<const OutputFile*> outputs;
     if (!per_row.empty()) outputs.push_back(&per_row_output.emplace("--per-row", per_row));
@@ -96,6 +99,7 @@ Verb add_validate(CLI::App& program) {
             "Write the errors of each class as JSON (-: standard output)");
   add_value(*app, "--jobs", validate->jobs, "N",
             "Rows predicted at the same time (default: one per CPU)");
+  app->add_flag("--no-sampling", validate->no_sampling, no_sampling_help);
   return {app, [validate] { return validate->run(); }};
 }
 

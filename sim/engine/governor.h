@@ -72,8 +72,8 @@ struct PowerProfile {
   Activity activity;
   double clock_mhz = 0;
   double seconds = 0;
-  /// Part of the time that does not depend on the clock: traffic / memory's peak bandwidth, and
-  /// what the cores wait for links.
+  /// Part of the time that does not depend on the clock: what the cores, on average, wait for
+  /// memory and for links.
   double fixed_seconds = 0;
 
   /// Time at another clock: seconds at clock_mhz, less of it as far as it is the core's.
@@ -82,8 +82,9 @@ struct PowerProfile {
 double power_w(const PowerProfile& profile, const ChipConfig& chip, double clock_mhz);
 
 /// The profile of one execution of a trace before it is simulated, from its operations: time =
-/// roofline / 0.75, launch gaps and 2 us a kernel; energy from FLOPs and compulsory bytes, with L2
-/// and scratchpad traffic of a 128 x 256 output tile, a tenth of a GEMM's L2 traffic from memory.
+/// roofline / 0.75 (of attention: a sum over its units), launch gaps and 2 us a kernel; energy from
+/// FLOPs and compulsory bytes, with L2 and scratchpad traffic of a 128 x 256 output tile, a tenth
+/// of a GEMM's L2 traffic from memory.
 PowerProfile estimated_profile(const Trace& trace, const ChipConfig& chip, Operands operands);
 
 /// The mean clock at which the power controller lets `profile` run: whole MHz, in [clock.min_mhz,

@@ -7,16 +7,15 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <map>
 
 #include "sim/base/error.h"
 #include "sim/config/loader.h"
+#include "sim/engine/governed_run.h"
 #include "sim/engine/governor.h"
 #include "sim/engine/section_run.h"
 #include "sim/engine/timeline.h"
 #include "sim/frontend/roofline.h"
 #include "sim/trace/digest.h"
-#include "sim/trace/link_bytes.h"
 
 namespace tessera {
 namespace {
@@ -45,10 +44,6 @@ Bound bound_of(const OpResult& op, const ChipConfig& chip, double clock_mhz) {
       ->first;
 }
 
-double sent_bytes(const Section& section, std::size_t op, const ChipConfig& chip) {
-  return link_bytes(section, op, chip.collective.in_switch != 0);
-}
-
 // Chips that HGX and DGX nodes of A100, H100 and H200 link to each other.
 constexpr std::int64_t chips_of_a_node = 8;
 
@@ -67,19 +62,6 @@ std::int64_t most_ranks(const Trace& trace) {
     }
   }
   return most;
-}
-
-Activity switching_of(const KernelRecord& record, const OpRecord& op, Operands operands) {
-  Activity activity;
-  activity.operands = operands;
-  activity.add_tensor_flops(op.format, static_cast<double>(record.cores.tensor_flops));
-  activity.vector_flops = static_cast<double>(record.cores.vector_flops);
-  activity.scratchpad_bytes = static_cast<double>(record.cores.operand_bytes);
-  activity.l2_bytes = static_cast<double>(record.l2.read_bytes + record.l2.write_bytes);
-  activity.hbm_bytes = static_cast<double>(record.l2.hbm_read_bytes + record.l2.hbm_write_bytes);
-  activity.add_exchange(static_cast<double>(record.cores.link_bytes),
-                        static_cast<double>(record.cores.exchange_bytes));
-  return activity;
 }
 
 void append_ops(RunResult& result, const Section& section, const SectionRecord& record,
@@ -188,112 +170,6 @@ void check_totals(const RunResult& result) {
   }
 }
 
-/// Throws InputError if the section takes longer than max_section_s at the chip's peaks.
-double least_us(const Section& section, const ChipConfig& chip, double clock_mhz) {
-  double sum = 0;
-  for (std::size_t i = 0; i < section.ops.size(); ++i) {
-    sum += roofline(section.ops[i], chip, clock_mhz, sent_bytes(section, i, chip)).us();
-  }
-  if (sum > max_section_s * 1e6) {
-    throw InputError("workload",
-                     fmt::format("'{}' takes {:.3g} s on {} even at its peaks", section.name,
-                                 sum * 1e-6, chip.name),
-                     fmt::format("take smaller sizes: up to {} s are simulated", max_section_s));
-  }
-  return sum;
-}
-
-/// What to simulate: with reuse, sections that would run alike share a job.
-struct Jobs {
-  std::vector<SectionJob> jobs;
-  std::vector<std::vector<std::size_t>> jobs_of;  ///< of each section, one per copy to simulate
-  std::int64_t reused = 0;                        ///< sections that take another's result
-
-  Jobs(const Trace& trace, bool reuse) : jobs_of(trace.sections.size()) {
-    std::map<std::string, std::size_t> known;
-    for (std::size_t i = 0; i < trace.sections.size(); ++i) {
-      const Section& section = trace.sections[i];
-      if (reuse) {
-        const auto found = known.emplace(execution_digest(section), jobs.size());
-        if (found.second) jobs.push_back({&section, 0, {}});
-        jobs_of[i].push_back(found.first->second);
-        reused += section.repeat - (found.second ? 1 : 0);
-      } else {
-        for (std::int64_t copy = 0; copy < section.repeat; ++copy) {
-          jobs_of[i].push_back(jobs.size());
-          jobs.push_back({&section, 0, {}});
-        }
-      }
-    }
-  }
-};
-
-/// What the simulated sections did and took.
-PowerProfile simulated_profile(const Jobs& run, const Trace& trace, const ChipConfig& clocked,
-                               Operands operands) {
-  PowerProfile profile;
-  profile.clock_mhz = clocked.clock.core_mhz;
-  profile.activity.operands = operands;
-  for (std::size_t i = 0; i < trace.sections.size(); ++i) {
-    const Section& section = trace.sections[i];
-    // One job stands for all repetitions, or there is a job for each.
-    const double times = run.jobs_of[i].size() == 1 ? static_cast<double>(section.repeat) : 1.0;
-    for (const std::size_t job : run.jobs_of[i]) {
-      for (const KernelRecord& k : run.jobs[job].record.kernels) {
-        profile.activity.add(switching_of(k, section.ops[static_cast<std::size_t>(k.op)], operands),
-                             times);
-        profile.seconds += times * static_cast<double>(k.cycles.value) / (profile.clock_mhz * 1e6);
-        // An exchange has its time from the links, whatever the clock.
-        const auto linked = static_cast<double>(k.core_cycles[static_cast<int>(Cause::link)]);
-        profile.fixed_seconds +=
-            times * (static_cast<double>(k.l2.hbm_read_bytes + k.l2.hbm_write_bytes) /
-                         (clocked.hbm.bandwidth_gbps * 1e9) +
-                     linked / clocked.core.count / (profile.clock_mhz * 1e6));
-      }
-    }
-  }
-  return profile;
-}
-
-// The power controller moves the clock in steps of 15 MHz (nvidia-smi -q -d SUPPORTED_CLOCKS on
-// H100); up to two steps below what the simulated counts allow is close enough.
-constexpr double clock_step_mhz = 15;
-constexpr int most_attempts = 6;
-
-/// Simulates every job, at the locked clock or at one that the governor allows for what the
-/// simulation counts; leaves that clock in `clocked`.
-void run_at_governed_clock(Jobs& run, const Trace& trace, const ChipConfig& chip,
-                           ChipConfig& clocked, SimulationOptions options) {
-  const double boost = chip.clock.core_mhz;
-  double clock = options.clock_mhz;
-  if (clock <= 0) {
-    // Another attempt may follow, which a process that has elaborated once cannot make.
-    options.last_of_process = false;
-    clock =
-        governed_clock_mhz(estimated_profile(trace, chip, options.operands), chip, options.length);
-  }
-  for (int attempt = 1;; ++attempt) {
-    clocked.clock.core_mhz = clock;
-    for (SectionJob& job : run.jobs) job.least_us = least_us(*job.section, clocked, clock);
-    run_sections(run.jobs, clocked, options);
-    options.beside = {};
-    if (options.clock_mhz > 0) return;
-    const PowerProfile profile = simulated_profile(run, trace, clocked, options.operands);
-    const double allowed = governed_clock_mhz(profile, chip, options.length);
-    const bool near = allowed < boost ? clock >= allowed - 2 * clock_step_mhz : clock == boost;
-    if (near && clock <= allowed + clock_step_mhz) {
-      clocked.clock.core_mhz = std::min(clock, std::floor(allowed));
-      return;
-    }
-    if (clock <= allowed && attempt >= most_attempts) return;
-    if (clock <= chip.clock.min_mhz && allowed <= clock) return;
-    // Below what is allowed, so that a power which rises a little with the new clock stays within.
-    const double below =
-        attempt < most_attempts / 2 ? clock_step_mhz / 2 : clock_step_mhz * attempt;
-    clock = allowed < boost ? std::max(chip.clock.min_mhz, std::floor(allowed - below)) : boost;
-  }
-}
-
 }  // namespace
 
 MemoryModel parse_memory_model(std::string_view text) {
@@ -373,6 +249,15 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
   if (options.memory != MemoryModel::hbm) {
     inputs += name(options.memory);
     result.notes.push_back(fmt::format("the memory is the {} model", name(options.memory)));
+  }
+  if (options.sampling && !options.timeline && options.activity_bins == 0) {
+    inputs += "sampling";
+    result.notes.push_back(run.sampled == 0
+                               ? "no kernel was long enough to be simulated in part"
+                               : fmt::format("{} simulated in part (--sampling)",
+                                             run.sampled == 1
+                                                 ? "one kernel was"
+                                                 : fmt::format("{} kernels were", run.sampled)));
   }
   if (options.before.flushed) {
     inputs += "flushed";

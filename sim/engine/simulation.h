@@ -39,6 +39,9 @@ struct SimulationOptions {
   /// Order in which the modules are built (a seed for a permutation; 0: by number). Results do
   /// not depend on it; the property tests prove that.
   std::uint64_t construction_seed = 0;
+  /// Long kernels that repeat themselves are simulated in part (sim/engine/sampling.h). Without
+  /// effect where activity or a timeline is asked for, which need all of them.
+  bool sampling = false;
   /// > 0: the clock is locked here, whatever the power.
   double clock_mhz = 0;
   /// How long the workload is repeated: the governor lets a short burst run faster.
