@@ -24,6 +24,9 @@ constexpr double least_glimpse_us = 15;
 constexpr double begin_us = 2;
 // A period of this many waves begins with a wave of long items and ends with one of short ones.
 constexpr std::int64_t long_period = 8;
+// What is left out and what lies between the runs may differ in length, item for item, by so much:
+// a wave of long and one of short items from what falls steadily, edges of tensors from all others.
+constexpr double most_uneven = 0.3, most_edges = 0.05;
 // What kernels reach of their roofline, about.
 constexpr double achieved_share = 0.75;
 
@@ -116,8 +119,7 @@ Waves waves_of(const Kernel& kernel, const Repetition& repetition, const ChipCon
   const std::int64_t places = resident_blocks(kernel, chip) * chip.core.count;
   Waves waves;
   if (repetition.looped) {
-    // Roles may leave each other barriers from item to item, but not from period to period.
-    waves.items = std::lcm(repetition.step, repetition.period);
+    waves.items = repetition.step;
   } else {
     waves.items = std::max<std::int64_t>(1, places / kernel.cluster);
     waves.uneven = repetition.period > 1;
@@ -156,6 +158,11 @@ std::optional<Cut> cut_of(const Kernel& kernel, const Repetition& repetition, co
   const auto right = steps(cut.longer.end, cut.shorter.end);
   if (!inside || !left || !right || *left + *right <= 0) return std::nullopt;
   cut.times = *inside / (*left + *right);
+  const double items =
+      static_cast<double>(cut.longer.end - cut.longer.first) /
+      static_cast<double>(cut.longer.first - cut.shorter.first + cut.shorter.end - cut.longer.end);
+  if (std::abs(cut.times / items - 1) > (waves.uneven ? most_uneven : most_edges))
+    return std::nullopt;
   return cut;
 }
 

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include "sim/base/units.h"
 #include <cstddef>
 #include <numeric>
 #include <variant>
 #include <vector>
+
+#include "sim/base/units.h"
 
 namespace tessera {
 namespace {
@@ -102,22 +103,30 @@ std::size_t end_of(const std::vector<Instruction>& code, std::size_t at) {
   return at;
 }
 
+bool touches_barrier(const Instruction& instruction) {
+  return std::holds_alternative<Wait>(instruction) || std::holds_alternative<Arrive>(instruction) ||
+         std::holds_alternative<Expect>(instruction);
+}
+
 /// What one role's variables do from item to item, and after how many items its loops repeat.
 class RoleWalk {
  public:
-  RoleWalk(const Role& role, std::optional<std::size_t> item_loop)
-      : code_(role.code), item_loop_(item_loop) {
+  RoleWalk(const Role& role, std::optional<std::size_t> item_loop, std::int64_t items)
+      : code_(role.code), item_loop_(item_loop), items_(items) {
     shifts_.fill(Shift{});
     if (!item_loop_) shifts_[var_cluster] = Shift{1, 1};
   }
 
-  /// The period of the lengths of all loops.
-  std::optional<std::int64_t> period() {
+  /// Whether the loops have lengths with a period, those without barriers inside the loop over
+  /// items set aside.
+  bool repeats() {
     std::size_t at = 0;
     while (at < code_.size() && alike_) at = walk(at);
-    if (!alike_) return std::nullopt;
-    return period_;
+    return alike_;
   }
+  /// After repeats(): of the lengths of these loops, and of all.
+  std::int64_t fixed_period() const { return fixed_period_; }
+  std::int64_t period() const { return period_; }
 
  private:
   /// Takes one instruction, a loop with its body; returns the place after it.
@@ -140,8 +149,11 @@ class RoleWalk {
     const bool over_items = item_loop_ && *item_loop_ == at;
     const MaybeShift begin = over_items ? Shift{1, 1} : shift_of(loop.begin, shifts_);
     if (!over_items) {
-      require_same(shift_of(loop.end + loop.begin * -1, shifts_));
-      require_same(shift_of(loop.step, shifts_));
+      const auto from = code_.begin() + static_cast<std::ptrdiff_t>(at);
+      const bool barriers = std::any_of(
+          from, code_.begin() + static_cast<std::ptrdiff_t>(end_of(code_, at)), touches_barrier);
+      take_length(shift_of(loop.end + loop.begin * -1, shifts_), barriers);
+      take_length(shift_of(loop.step, shifts_), barriers);
     }
     // A variable that an iteration hands to the next is known if both agree on it.
     std::size_t end = at;
@@ -161,19 +173,22 @@ class RoleWalk {
     return end + 1;
   }
 
-  void require_same(const MaybeShift& length) {
-    if (!length || length->step != 0) {
-      alike_ = false;
-      return;
-    }
-    period_ = std::lcm(period_, length->period);
-    alike_ = period_ <= longest_period;
+  void take_length(const MaybeShift& length, bool barriers) {
+    const bool known = length && length->step == 0;
+    const bool fixed = barriers || !item_loop_;
+    if (!known && fixed) alike_ = false;
+    // No item has another one at the distance of all of them.
+    period_ = std::lcm(period_, known ? length->period : items_);
+    if (period_ > longest_period) period_ = items_;
+    if (known && fixed) fixed_period_ = std::lcm(fixed_period_, length->period);
+    alike_ = alike_ && fixed_period_ <= longest_period;
   }
 
   const std::vector<Instruction>& code_;
   std::optional<std::size_t> item_loop_;
+  std::int64_t items_;
   Shifts shifts_;
-  std::int64_t period_ = 1;
+  std::int64_t period_ = 1, fixed_period_ = 1;
   bool alike_ = true;
 };
 
@@ -365,7 +380,9 @@ std::optional<Repetition> repetition(const Kernel& kernel) {
     result.items = first.end.constant;
     result.step = first.step.constant;
   }
-  if (result.items > longest_period || result.step > longest_period) return std::nullopt;
+  std::int64_t barriers = 1;
+  if (result.items < 1 || result.items > longest_period || result.step > longest_period)
+    return std::nullopt;
   for (const Role& role : kernel.roles) {
     if (role.variables.size() >= max_variables) return std::nullopt;
     std::optional<std::size_t> loop;
@@ -381,11 +398,14 @@ std::optional<Repetition> repetition(const Kernel& kernel) {
     // The item's number must be what the loop or the grid says.
     if (writers(role, item) != (result.looped ? 1 : 0)) return std::nullopt;
     if (result.looped && writers(role, var_cluster) > 0) return std::nullopt;
-    const std::optional<std::int64_t> period = RoleWalk(role, loop).period();
-    if (!period) return std::nullopt;
-    result.period = std::lcm(result.period, *period);
-    if (result.period > longest_period) return std::nullopt;
+    RoleWalk walk(role, loop, result.items);
+    if (!walk.repeats()) return std::nullopt;
+    result.period = std::lcm(result.period, walk.period());
+    if (result.period > longest_period) result.period = result.items;
+    barriers = std::lcm(barriers, walk.fixed_period());
+    if (barriers > longest_period) return std::nullopt;
   }
+  if (result.looped) result.step = std::lcm(result.step, barriers);
   return result;
 }
 

@@ -18,13 +18,16 @@ namespace tessera {
 //   v(i + p) = v(i) + d    for all i
 // which sums, quotients, remainders, minima and maxima keep or lose by simple rules; a kernel
 // repeats itself after the least common multiple of the periods of its loops' lengths, if each of
-// them has d = 0.
+// them has d = 0. Loops in which no barrier is touched, such as those over a tile's chunks of
+// output, may have any length: at the edge of a tensor they are shorter.
 
 struct Repetition {
   std::int64_t items = 0;
   std::int64_t period = 1;  ///< items are alike at this distance
-  std::int64_t step = 1;    ///< of the loops over items; 1 where items are clusters of the grid
-  bool looped = false;      ///< items are iterations of a loop; else clusters of the grid
+  /// Items at this distance come to the same cluster, and what roles leave each other at barriers
+  /// is the same; 1 where items are clusters of the grid.
+  std::int64_t step = 1;
+  bool looped = false;  ///< items are iterations of a loop; else clusters of the grid
 };
 
 /// Nothing where a kernel's items differ, depend on each other (flags) or exchange data with other

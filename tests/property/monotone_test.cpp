@@ -142,8 +142,9 @@ TEST_CASE("a causal mask makes attention of several waves faster") {
 }
 
 TEST_CASE("a causal mask never slows attention of a single wave") {
-  // Of at most four tiles of keys, as the library splits more of them over cores where heads are few;
-  // and of heads of 64 or 256 elements, as its tiles for 128 are narrower with the mask than without.
+  // Of at most four tiles of keys, as the library splits more of them over cores where heads are
+  // few; and of heads of 64 or 256 elements, as its tiles for 128 are narrower with the mask than
+  // without.
   const ChipConfig on = chip("h100-sxm");
   Draw draw(10);
   for (int i = 0; i < case_count(12); ++i) {

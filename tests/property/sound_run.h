@@ -21,6 +21,7 @@ std::string report(const RunResult& run);
 /// - more FLOPs than the tensor cores can do in the time, or more bytes than the memory can move;
 /// - less read from memory than must be; more found in the L2 than was asked of it;
 /// - core-cycles that are negative, or not charged to exactly one cause each.
-void check_sound(const RunResult& run, const Trace& trace, const ChipConfig& on);
+/// `error`: part by which a count of bytes may be wrong, as it comes from samples.
+void check_sound(const RunResult& run, const Trace& trace, const ChipConfig& on, double error = 0);
 
 }  // namespace tessera::test
