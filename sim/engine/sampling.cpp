@@ -20,10 +20,14 @@ namespace {
 constexpr double least_us = 40;
 // A glimpse lasts about this long: long beside the beginning of a kernel.
 constexpr double least_glimpse_us = 15;
+// Both are shorter where a kernel is a small part of its section, down to this part.
+constexpr double least_weight = 0.25;
 // Until a kernel's items follow each other at the pace that they keep.
 constexpr double begin_us = 2;
-// A period of this many waves begins with a wave of long items and ends with one of short ones.
-constexpr std::int64_t long_period = 8;
+// A period of many waves begins with one of long items and ends with one of short ones; where it
+// has few, or less than two, a wave has items of more lengths, and more waves are taken.
+constexpr std::int64_t long_period = 8, short_period = 2;
+constexpr std::int64_t waves_of_long = 1, waves_between = 2, waves_of_short = 4;
 // What is left out and what lies between the runs may differ in length, item for item, by so much:
 // a wave of long and one of short items from what falls steadily, edges of tensors from all others.
 constexpr double most_uneven = 0.3, most_edges = 0.05;
@@ -129,21 +133,24 @@ Waves waves_of(const Kernel& kernel, const Repetition& repetition, const ChipCon
   return waves;
 }
 
-/// `behind`: items that the kernel's end needs.
+/// `behind`: items that the kernel's end needs; `least`: for how long the shorter run lasts, in us.
 std::optional<Cut> cut_of(const Kernel& kernel, const Repetition& repetition, const Waves& waves,
-                          std::int64_t behind) {
+                          std::int64_t behind, double least) {
   Cut cut;
   std::int64_t begin = 0, end = ceil_div(behind, waves.items), more = 0;
   if (waves.uneven) {
     // They are handed out as places fall free, long ones first: both runs have as many waves of the
     // beginning as of the end, and more of them where a wave has items of every length.
-    const bool mixed = repetition.period < long_period * waves.items;
-    begin = more = std::max<std::int64_t>(mixed ? 4 : 1, waves.lasting(least_us / 2));
+    const std::int64_t least_waves = repetition.period >= long_period * waves.items ? waves_of_long
+                                     : repetition.period >= short_period * waves.items
+                                         ? waves_between
+                                         : waves_of_short;
+    begin = more = std::max(least_waves, waves.lasting(least / 2));
     end = std::max(end, more);
     if (2 * (begin + end + more) > waves.count) return std::nullopt;
     cut.longer = waves.without(begin + more, end + more);
   } else {
-    more = waves.lasting(least_us);
+    more = waves.lasting(least);
     begin = ceil_div(more + 1, 2);
     end = std::max(end, more + 1 - begin);
     if (2 * (begin + end) + more > waves.count) return std::nullopt;
@@ -166,9 +173,10 @@ std::optional<Cut> cut_of(const Kernel& kernel, const Repetition& repetition, co
   return cut;
 }
 
-/// Cuts a kernel to a glimpse; returns the part of its work that stays.
-double cut_to_glimpse(Kernel& kernel, const Repetition& repetition, const Waves& waves) {
-  const std::int64_t kept = waves.lasting(least_glimpse_us / (waves.uneven ? 2 : 1));
+/// Cuts a kernel to a glimpse of `least` us or more; returns the part of its work that stays.
+double cut_to_glimpse(Kernel& kernel, const Repetition& repetition, const Waves& waves,
+                      double least) {
+  const std::int64_t kept = waves.lasting(least / (waves.uneven ? 2 : 1));
   const std::int64_t end = waves.uneven ? kept : 0;
   if (2 * (kept + end) > waves.count) return 1;
   const Window window = waves.without(kept, end);
@@ -233,16 +241,20 @@ SampledSection sampled(const Section& section, const ChipConfig& chip) {
   SampledSection sample;
   sample.shorter = sample.longer = sample.glimpse = section;
   double whole_us = 0, both_us = 0, glimpse_us = 0;
+  for (const Kernel& kernel : section.kernels) whole_us += about_us(section, kernel, chip);
   for (std::size_t i = 0; i < section.kernels.size(); ++i) {
     const Kernel& kernel = section.kernels[i];
     const double us = about_us(section, kernel, chip);
+    // An error of a kernel counts by its share s of the whole: for independent errors in proportion
+    // to 1 / length, lengths in proportion to s^(2/3) cost least.
+    const double weight = std::max(std::pow(us / whole_us, 2.0 / 3), least_weight);
     double times = 0, both = 2, glimpse = 1;
     if (const std::optional<Repetition> found =
-            us > least_glimpse_us ? repetition(kernel) : std::nullopt) {
+            us > least_glimpse_us * weight ? repetition(kernel) : std::nullopt) {
       const Waves waves = waves_of(kernel, *found, chip, us);
-      glimpse = cut_to_glimpse(sample.glimpse.kernels[i], *found, waves);
+      glimpse = cut_to_glimpse(sample.glimpse.kernels[i], *found, waves, weight * least_glimpse_us);
       const std::int64_t behind = items_left_behind(section, i, found->items, chip);
-      if (const std::optional<Cut> cut = cut_of(kernel, *found, waves, behind)) {
+      if (const std::optional<Cut> cut = cut_of(kernel, *found, waves, behind, weight * least_us)) {
         sample.shorter.kernels[i] = without(kernel, *found, cut->shorter);
         sample.longer.kernels[i] = without(kernel, *found, cut->longer);
         times = cut->times;
@@ -253,7 +265,6 @@ SampledSection sampled(const Section& section, const ChipConfig& chip) {
     }
     sample.times.push_back(times);
     sample.glimpse_share.push_back(glimpse);
-    whole_us += us;
     both_us += us * both;
     glimpse_us += us * glimpse;
   }

@@ -12,6 +12,8 @@ constexpr std::int64_t worker_warps = 4;
 constexpr std::int64_t block_warps = worker_warps + 1;
 /// Barriers, vector latencies and the stores' way out, of one tile.
 constexpr double tile_overhead_cycles = 120;
+/// What the worker's threads load with an instruction each, of 16 bytes.
+constexpr std::int64_t lanes_bytes = worker_warps * 32 * 16;
 /// More than this in one stage only adds latency.
 constexpr std::int64_t most_stage_bytes = 32768;
 
@@ -133,6 +135,9 @@ RowwiseTiling choose_rowwise(const SectionBuilder& section, const RowwiseProblem
   };
   explore(false);
   if (least == std::numeric_limits<double>::max() && p.whole_row) {
+    // The row streams by: whatever the lanes of the worker load at once.
+    width = std::max(width,
+                     lanes_bytes / bytes(section.tensor(p.inputs.front().tensor).format, 1).value);
     explore(true);
     // Each stage is one box of a row: enough of them to hide the latency.
     best.stages = std::clamp<std::int64_t>(most_stage_bytes / (2 * width * best.tile_rows), 4, 32);

