@@ -188,18 +188,23 @@ void L2::attach(const Section& section, const CacheBefore& before) {
   // What does not fit was written back before the section starts.
   attaching_ = true;
   if (!before.flushed) {
+    double kept_inputs = 1;
     if (before.copies > 0) {
       const double capacity = static_cast<double>(capacity_lines_ * line_bytes_) *
                               static_cast<double>(partitions_.size());
-      const double kept =
-          1 - overfull_share(brought_by(section, footprint, before.copies) / capacity);
+      const auto kept = [&](int runs) {
+        return 1 - overfull_share(brought_by(section, footprint, runs) / capacity);
+      };
+      const double kept_copies = kept(before.copies);
       for (const int i : footprint.loaded) {
         if (!is_copied(section, footprint, i)) continue;
-        install_share(i, tensors[static_cast<std::size_t>(i)], kept);
+        install_share(i, tensors[static_cast<std::size_t>(i)], kept_copies);
       }
+      // Every run reads the same inputs, which nobody writes in between.
+      kept_inputs = kept(1);
     }
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-      if (tensors[i].warm) install_share(static_cast<int>(i), tensors[i], 1);
+      if (tensors[i].warm) install_share(static_cast<int>(i), tensors[i], kept_inputs);
     }
   }
   attaching_ = false;

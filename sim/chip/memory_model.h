@@ -20,7 +20,8 @@ struct CacheBefore {
   /// Lines of a kernel that wrote more than the L2 holds: nothing is warm.
   bool flushed = false;
   /// > 0: of what is not warm, so many copies are used in turn, as a benchmark does that repeats an
-  /// operation. What the L2 holds of all of them it still holds.
+  /// operation. What the L2 holds of all of them it still holds, and of the inputs, which every run
+  /// reads, what it holds of one run.
   int copies = 0;
 };
 

@@ -415,8 +415,13 @@ std::int64_t resident_attention_blocks(const AttentionShape& shape, const Attent
 
 namespace {
 
-void append_to_cache(SectionBuilder& section, const AttentionProblem& p) {
+/// Writes the new tokens' keys and values to the cache, and with 8-bit operands their queries in
+/// this width to a tensor that takes the place of the packed input, by a scale that is given: no
+/// maximum is looked for.
+void append_to_cache(SectionBuilder& section, AttentionProblem& p) {
+  const bool packed = bits(section.tensor(p.q).format) != bits(p.operands);
   QkvOutput to;
+  to.q_cols = packed ? p.heads * p.head_dim : 0;
   to.kv_cols = p.kv_heads * p.head_dim;
   to.batch = p.batch;
   to.q_len = p.q_len;
@@ -426,34 +431,20 @@ void append_to_cache(SectionBuilder& section, const AttentionProblem& p) {
   RowwiseProblem append;
   append.name = "append";
   append.rows = p.batch * p.q_len;
-  append.cols = 2 * to.kv_cols;
-  append.inputs.push_back({section.input(3)});
+  append.cols = to.q_cols + 2 * to.kv_cols;
+  append.inputs.push_back({packed ? p.q : section.input(3)});
   append.steps.push_back({VectorFunction::convert});
-  append.output = p.k;
+  append.output = packed ? section.workspace("q", p.operands, append.rows, to.q_cols) : p.k;
   append.column_unit = to.kv_cols;
   append.qkv = to;
   lower_rowwise(section, append);
-}
-
-void quantise_queries(SectionBuilder& section, AttentionProblem& p) {
-  if (bits(section.tensor(p.q).format) == bits(p.operands)) return;
-  RowwiseProblem quantise;
-  quantise.name = "quantise";
-  quantise.rows = p.batch * p.q_len;
-  quantise.cols = p.heads * p.head_dim;
-  quantise.inputs.push_back({p.q});
-  // By a scale that is given, with the converter: no maximum is looked for.
-  quantise.steps.push_back({VectorFunction::convert});
-  quantise.output = section.workspace("q", p.operands, quantise.rows, quantise.cols);
-  lower_rowwise(section, quantise);
-  p.q = quantise.output;
+  if (packed) p.q = append.output;
 }
 
 }  // namespace
 
 void begin_attention_call(SectionBuilder& section, AttentionProblem& problem) {
   append_to_cache(section, problem);
-  quantise_queries(section, problem);
   const MachineRates rates(section.chip());
   const auto one_block = [&](const std::string& name, double cycles) {
     Kernel kernel = section.kernel(name);

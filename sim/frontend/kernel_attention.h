@@ -72,8 +72,9 @@ bool fits(const SectionBuilder& section, const AttentionProblem& problem,
           const AttentionTiling& tiling);
 
 /// The kernels that a serving library's call begins with: the new tokens' keys and values go to the
-/// cache (converted to its format), Q is quantised if the tensor core multiplies 8 bits, counters
-/// are cleared, and one block reads the lengths of the sequences and lists the tiles.
+/// cache (converted to its format), and with them, if the tensor core multiplies 8 bits, quantised
+/// queries to a tensor of their own; counters are cleared, and one block reads the lengths of the
+/// sequences and lists the tiles.
 void begin_attention_call(SectionBuilder& section, AttentionProblem& problem);
 
 void lower_attention(SectionBuilder& section, const AttentionProblem& problem,

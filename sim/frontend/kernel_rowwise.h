@@ -18,8 +18,8 @@ struct RowwiseInput {
   std::int64_t slabs = 1;      ///< read `slabs` times, `slab_rows` rows apart (partial results)
   std::int64_t slab_rows = 0;
   std::int64_t slabs_at_once = 0;  ///< > 0: so many are under way, the next follow a latency later
-  bool gather = false;        ///< rows come through an index ...
-  std::int64_t gathered = 1;  ///< ... `gathered` of them for each row of the tile
+  bool gather = false;             ///< rows come through an index ...
+  std::int64_t gathered = 1;       ///< ... `gathered` of them for each row of the tile
 };
 
 /// Vector work on a tile: `per_element` times the tile's elements.

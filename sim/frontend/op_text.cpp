@@ -318,17 +318,19 @@ GraphBlock attention(const Request& request, Op op) {
   const Format operand = operand_format(op.precision);
   OpBlock block(request);
   const Format activation = activation_format(op.precision);
-  op.inputs = {block.input("Q", op.library_call ? activation : operand, op.batch * op.q_len,
-                           op.heads * op.head_dim),
-               block.add("K", op.kv_format, op.batch * op.kv_len, op.kv_heads * op.head_dim,
-                         TensorKind::kv_cache, false),
-               block.add("V", op.kv_format, op.batch * op.kv_len, op.kv_heads * op.head_dim,
-                         TensorKind::kv_cache, false)};
-  if (op.library_call) {
-    op.inputs.push_back(
-        block.input("KV", activation, op.batch * op.q_len, 2 * op.kv_heads * op.head_dim));
+  // 8-bit calls take queries, keys and values side by side, as a projection leaves them.
+  const bool packed = op.library_call && bits(operand) == 8;
+  const std::int64_t new_rows = op.batch * op.q_len;
+  const std::int64_t q_cols = op.heads * op.head_dim, kv_cols = op.kv_heads * op.head_dim;
+  op.inputs = {
+      packed ? block.input("QKV", activation, new_rows, q_cols + 2 * kv_cols)
+             : block.input("Q", operand, new_rows, q_cols),
+      block.add("K", op.kv_format, op.batch * op.kv_len, kv_cols, TensorKind::kv_cache, false),
+      block.add("V", op.kv_format, op.batch * op.kv_len, kv_cols, TensorKind::kv_cache, false)};
+  if (op.library_call && !packed) {
+    op.inputs.push_back(block.input("KV", activation, new_rows, 2 * kv_cols));
   }
-  op.outputs = {block.output("O", activation, op.batch * op.q_len, op.heads * op.head_dim)};
+  op.outputs = {block.output("O", packed ? operand : activation, new_rows, q_cols)};
   return block.take(std::move(op));
 }
 

@@ -181,7 +181,10 @@ TEST_CASE("what the L2 holds of all copies that a benchmark goes through in turn
   CHECK(fetched(2) == Approx(overfull_share(1)).margin(0.02));
   CHECK(fetched(3) == Approx(overfull_share(1.5)).margin(0.02));
   CHECK(fetched(6) == Approx(1).margin(0.001));
-  CHECK(fetched(6, true) == 0);
+  // Each run reads the same inputs; without repetition they have just been written.
+  CHECK(fetched(1, true) == Approx(overfull_share(0.5)).margin(0.01));
+  CHECK(fetched(6, true) == fetched(1, true));
+  CHECK(fetched(0, true) == 0);
 }
 
 TEST_CASE("where the L2 keeps far data twice, what a run loads fills more of it") {

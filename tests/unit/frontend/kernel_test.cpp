@@ -625,9 +625,25 @@ TEST_CASE("a library's call of attention appends, plans and attends, a bare kern
         std::vector<std::string>{"append", "clear", "plan", kernels("causal=1").front()});
   CHECK(kernels("kv_dtype=bf16") ==
         std::vector<std::string>{"append", "plan", kernels("causal=1").front()});
-  CHECK(
-      kernels("causal=1 dtype=fp8 kv_dtype=fp8") ==
-      std::vector<std::string>{"append", "quantise", "clear", "plan", kernels("causal=1").front()});
+  CHECK(kernels("causal=1 dtype=fp8 kv_dtype=fp8") == kernels("causal=1 kv_dtype=bf16"));
+}
+
+TEST_CASE("an 8-bit call reads queries, keys and values once and writes them quantised") {
+  const Trace trace = lower_op_text(
+      "attention batch=2 q_len=128 kv_len=128 heads=4 kv_heads=2 head_dim=64 causal=1 dtype=fp8 "
+      "kv_dtype=fp8",
+      wide_chip());
+  const Section& section = trace.sections[0];
+  const auto named = [&](const std::string& name) {
+    return *std::find_if(section.tensors.begin(), section.tensors.end(),
+                         [&](const Tensor& t) { return t.name == name; });
+  };
+  CHECK(named("QKV").cols == (4 + 2 * 2) * 64);
+  CHECK(named("QKV").format == Format::bf16);
+  CHECK(named("O").format == Format::e4m3);
+  const KernelStatistics append = statistics(trace).front();
+  CHECK(append.load_bytes == 2 * 128 * 8 * 64 * 2);
+  CHECK(append.store_bytes == 2 * 128 * 8 * 64);
 }
 
 TEST_CASE("the rows of a paged cache are copied by threads, those of other keys by boxes") {
