@@ -14,7 +14,7 @@ constexpr const char* single_op_burst = "12x";
 
 /// Of the verbs that predict tables of measurements.
 constexpr const char* no_sampling_help =
-    "Simulate long kernels to their end, which takes some times as long";
+    "Simulate long kernels to their end, which takes several times as long";
 
 /// --clock-mhz, --duration and --operands: the state of the chip that a workload meets.
 class ClockFlags {

@@ -21,8 +21,8 @@ namespace tessera::cli {
 void SimulationFlags::add_to(CLI::App& app) {
   app.add_flag(
       "--sampling", options_.sampling,
-      "Simulate long kernels that repeat themselves in part: some times faster, and mostly "
-      "within 1 % of the whole; without --timeline, --html and the JSON's activity");
+      "Simulate long kernels that repeat themselves in part: several times faster, and mostly "
+      "within 2 % of the whole; without --timeline, --html and the JSON's activity");
   app.add_flag("--no-reuse", no_reuse_,
                "Simulate identical layers one by one instead of once (same cycles, slower)");
   add_value(app, "--jobs", jobs_, "N",

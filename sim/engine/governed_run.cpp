@@ -95,8 +95,8 @@ class Simulator {
     return options_.sampling && options_.activity_bins == 0 && !options_.timeline;
   }
 
-  /// About what simulate() would count.
-  void glance(const ChipConfig& clocked) {
+  /// About what simulate() would count; false if that cannot be told.
+  bool glance(const ChipConfig& clocked) {
     SimulationOptions options = options_;
     options.activity_bins = 0;
     options.timeline.reset();
@@ -106,12 +106,17 @@ class Simulator {
     for (std::size_t i = 0; i < run_.jobs.size(); ++i) {
       parts.push_back({&samples_[i].glimpse, run_.jobs[i].least_us, {}});
     }
-    start(parts, clocked, options);
+    try {
+      start(parts, clocked, options);
+    } catch (const SimulationError&) {
+      return false;  // if the whole fails as well, it says why
+    }
     for (std::size_t i = 0; i < parts.size(); ++i) {
       run_.jobs[i].record = std::move(parts[i].record);
       run_.jobs[i].record.kernels =
           in_proportion(samples_[i], clocked, std::move(run_.jobs[i].record.kernels));
     }
+    return true;
   }
 
   void simulate(const ChipConfig& clocked, bool last_of_process) {
@@ -230,9 +235,11 @@ void run_at_governed_clock(Jobs& run, const Trace& trace, const ChipConfig& chip
   };
   double clock =
       locked ? options.clock_mhz : allowed_mhz(estimated_profile(trace, chip, options.operands));
-  if (!locked && clock < boost && simulator.can_glance()) {
+  const auto glanced = [&] {
     set_clock(clock);
-    simulator.glance(clocked);
+    return simulator.glance(clocked);
+  };
+  if (!locked && clock < boost && simulator.can_glance() && glanced()) {
     clock = clock_below(allowed_mhz(simulated_profile(run, trace, clocked, options.operands)),
                         clock_step_mhz / 2);
   }

@@ -79,9 +79,10 @@ Kernel without(const Kernel& kernel, const Repetition& repetition, const Window&
   return without_items(kernel, repetition, window.first, window.end - window.first);
 }
 
-/// About what a kernel takes: the roofline of its operation, or, if it multiplies no matrices, the
-/// time of its tensors on the way from and to memory, each once.
-double about_us(const Section& section, const Kernel& kernel, const ChipConfig& chip) {
+/// About what a kernel takes: the roofline of its operation, of which most have one kernel with
+/// products, or, if it multiplies no matrices, the time of its tensors on the way from and to
+/// memory, each once.
+double whole_kernel_us(const Section& section, const Kernel& kernel, const ChipConfig& chip) {
   const OpRecord& op = section.ops[static_cast<std::size_t>(kernel.op)];
   double us = roofline(op, chip, chip.clock.core_mhz).us();
   const bool multiplies =
@@ -241,10 +242,10 @@ SampledSection sampled(const Section& section, const ChipConfig& chip) {
   SampledSection sample;
   sample.shorter = sample.longer = sample.glimpse = section;
   double whole_us = 0, both_us = 0, glimpse_us = 0;
-  for (const Kernel& kernel : section.kernels) whole_us += about_us(section, kernel, chip);
+  for (const Kernel& kernel : section.kernels) whole_us += whole_kernel_us(section, kernel, chip);
   for (std::size_t i = 0; i < section.kernels.size(); ++i) {
     const Kernel& kernel = section.kernels[i];
-    const double us = about_us(section, kernel, chip);
+    const double us = whole_kernel_us(section, kernel, chip);
     // An error of a kernel counts by its share s of the whole: for independent errors in proportion
     // to 1 / length, lengths in proportion to s^(2/3) cost least.
     const double weight = std::max(std::pow(us / whole_us, 2.0 / 3), least_weight);

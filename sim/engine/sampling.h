@@ -11,19 +11,21 @@
 namespace tessera {
 
 // A long kernel that does the same over and over (sim/trace/repetition.h) need not be simulated to
-// its end. Two runs of it leave out items from its middle, one of them d waves more than the other;
-// what those d waves took and moved is what any d waves take and move:
-//   count = longer + q * (longer - shorter),   q = (waves the longer one leaves out) / d
-// for cycles, stalls and bytes alike. Beginning and end, the part-filled last wave included, are in
-// both runs, so that their effect is in the result once. q is a whole number, so all sums hold.
-// What is not seen: a change that sets in later than the longer run lasts, such as an L2 that fills
-// with dirty lines, and edges of tensors among the items left out.
+// its end. Two runs of it leave out items from its middle, the longer one fewer of them:
+//   w     = work that the longer one leaves out
+//   d     = work that only the shorter one leaves out
+//   count = longer + w/d (longer - shorter)
+// for cycles, stalls and bytes alike: what lies between the runs takes what any other stretch of as
+// much work takes. Beginning and end, the part-filled last wave included, are in both runs, so that
+// their effect is in the result once. What is not seen: a change that sets in later than the longer
+// run lasts, such as an L2 that fills with what it will find, and what returns less often than a
+// wave, such as the first reads of another sequence's keys.
 
 /// A section whose long kernels are cut to samples; those that are too short for it, or do not
 /// repeat themselves, stay whole.
 struct SampledSection {
   Section shorter, longer;
-  std::vector<double> times;  ///< q of each kernel; 0: it is whole in both
+  std::vector<double> times;  ///< w/d of each kernel; 0: it is whole in both
   double cost = 2;            ///< simulating both / simulating the section, about
   /// Still less, for a glance at the power that the section draws.
   Section glimpse;

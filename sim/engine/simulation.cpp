@@ -252,12 +252,13 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
   }
   if (options.sampling && !options.timeline && options.activity_bins == 0) {
     inputs += "sampling";
-    result.notes.push_back(run.sampled == 0
-                               ? "no kernel was long enough to be simulated in part"
-                               : fmt::format("{} simulated in part (--sampling)",
-                                             run.sampled == 1
-                                                 ? "one kernel was"
-                                                 : fmt::format("{} kernels were", run.sampled)));
+    result.notes.push_back(
+        run.sampled == 0
+            ? "no kernel was simulated in part: none is long, repeats itself and leaves the L2 to "
+              "the next one as its part would"
+            : fmt::format("{} simulated in part (--sampling)",
+                          run.sampled == 1 ? "one kernel was"
+                                           : fmt::format("{} kernels were", run.sampled)));
   }
   if (options.before.flushed) {
     inputs += "flushed";

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdlib>
 #include <numeric>
+#include <optional>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -18,6 +21,8 @@ constexpr std::int64_t longest_period = std::int64_t{1} << 30;
 // Counting the steps of items shall cost little beside their simulation. An odd number of samples
 // does not keep step with most of what repeats itself inside a period.
 constexpr std::int64_t most_counted_steps = 1'000'000, most_samples = 61;
+// No code that anybody writes needs as many steps of the analysis.
+constexpr std::int64_t most_walked = 100'000;
 
 /// v(i + period) = v(i) + step for every item i.
 struct Shift {
@@ -68,13 +73,11 @@ MaybeShift shift_of(const Expr& e, const Shifts& shifts) {
   MaybeShift result = Shift{};
   for (const Expr::Term& term : e.terms) {
     const MaybeShift& variable = shifts[term.var];
-    if (!variable) return std::nullopt;
-    if (variable->step != 0 && std::abs(term.coefficient) > longest_period) return std::nullopt;
-    const std::int64_t most =
-        variable->step == 0 ? longest_period : longest_period / std::abs(variable->step);
-    if (variable->step != 0 && std::abs(term.coefficient) > most) return std::nullopt;
-    result = sum(result, shift(variable->period,
-                               variable->step == 0 ? 0 : variable->step * term.coefficient));
+    std::int64_t step = 0;
+    if (!variable || __builtin_mul_overflow(variable->step, term.coefficient, &step)) {
+      return std::nullopt;
+    }
+    result = sum(result, shift(variable->period, step));
   }
   return result;
 }
@@ -93,26 +96,50 @@ MaybeShift shift_of(const Let& let, const Shifts& shifts) {
   return Shift{whole->period, let.op == LetOp::div ? whole->step / b : 0};
 }
 
-/// The place of the End of the loop at `at`.
-std::size_t end_of(const std::vector<Instruction>& code, std::size_t at) {
-  std::size_t depth = 0;
-  for (++at; depth > 0 || !std::holds_alternative<End>(code[at]); ++at) {
-    if (std::holds_alternative<Loop>(code[at])) ++depth;
-    if (std::holds_alternative<End>(code[at])) --depth;
-  }
-  return at;
-}
-
 bool touches_barrier(const Instruction& instruction) {
   return std::holds_alternative<Wait>(instruction) || std::holds_alternative<Arrive>(instruction) ||
          std::holds_alternative<Expect>(instruction);
+}
+
+/// Where the loops of a role end, and what is in them; of other instructions, nothing.
+struct LoopFacts {
+  std::size_t end = 0;  ///< place of its End
+  bool innermost = true;
+  bool touches_barrier = false;
+};
+
+std::vector<LoopFacts> loop_facts(const std::vector<Instruction>& code) {
+  std::vector<LoopFacts> facts(code.size());
+  std::vector<std::size_t> open;
+  for (std::size_t i = 0; i < code.size(); ++i) {
+    if (std::holds_alternative<Loop>(code[i])) {
+      if (!open.empty()) facts[open.back()].innermost = false;
+      open.push_back(i);
+    } else if (std::holds_alternative<End>(code[i])) {
+      const LoopFacts& closed = facts[open.back()];
+      facts[open.back()].end = i;
+      open.pop_back();
+      if (!open.empty() && closed.touches_barrier) facts[open.back()].touches_barrier = true;
+    } else if (!open.empty() && touches_barrier(code[i])) {
+      facts[open.back()].touches_barrier = true;
+    }
+  }
+  return facts;
+}
+
+/// Whether an instruction gives `var` a value.
+bool writes(const Instruction& instruction, VarId var) {
+  if (const auto* loop = std::get_if<Loop>(&instruction)) return loop->var == var;
+  if (const auto* let = std::get_if<Let>(&instruction)) return let->var == var;
+  const auto* raster = std::get_if<Raster>(&instruction);
+  return raster != nullptr && (raster->row == var || raster->col == var);
 }
 
 /// What one role's variables do from item to item, and after how many items its loops repeat.
 class RoleWalk {
  public:
   RoleWalk(const Role& role, std::optional<std::size_t> item_loop, std::int64_t items)
-      : code_(role.code), item_loop_(item_loop), items_(items) {
+      : code_(role.code), facts_(loop_facts(role.code)), item_loop_(item_loop), items_(items) {
     shifts_.fill(Shift{});
     if (!item_loop_) shifts_[var_cluster] = Shift{1, 1};
   }
@@ -132,6 +159,7 @@ class RoleWalk {
   /// Takes one instruction, a loop with its body; returns the place after it.
   std::size_t walk(std::size_t at) {
     const Instruction& instruction = code_[at];
+    if (--budget_ < 0) alike_ = false;
     if (const auto* loop = std::get_if<Loop>(&instruction)) return walk_loop(at, *loop);
     if (const auto* let = std::get_if<Let>(&instruction)) {
       shifts_[let->var] = shift_of(*let, shifts_);
@@ -147,21 +175,22 @@ class RoleWalk {
 
   std::size_t walk_loop(std::size_t at, const Loop& loop) {
     const bool over_items = item_loop_ && *item_loop_ == at;
+    const std::size_t end = facts_[at].end;
     const MaybeShift begin = over_items ? Shift{1, 1} : shift_of(loop.begin, shifts_);
+    bool as_often = !over_items;
     if (!over_items) {
-      const auto from = code_.begin() + static_cast<std::ptrdiff_t>(at);
-      const bool barriers = std::any_of(
-          from, code_.begin() + static_cast<std::ptrdiff_t>(end_of(code_, at)), touches_barrier);
-      take_length(shift_of(loop.end + loop.begin * -1, shifts_), barriers);
-      take_length(shift_of(loop.step, shifts_), barriers);
+      Expr length = loop.end, from = loop.begin;
+      length.constant = from.constant = 0;  // they make no difference
+      as_often = take_length(shift_of(length + from * -1, shifts_), facts_[at].touches_barrier) &&
+                 take_length(shift_of(loop.step, shifts_), facts_[at].touches_barrier);
     }
-    // A variable that an iteration hands to the next is known if both agree on it.
-    std::size_t end = at;
+    // What an iteration leaves to the next: the same for items of which the loop is as often run,
+    // if the shift stays what it is. Of what items leave to items, nothing is known.
+    if (!as_often) forget_written(at, end);
     for (bool settled = false; alike_ && !settled;) {
       shifts_[loop.var] = begin;
       const Shifts before = shifts_;
-      end = at + 1;
-      while (alike_ && !std::holds_alternative<End>(code_[end])) end = walk(end);
+      for (std::size_t i = at + 1; alike_ && i < end;) i = walk(i);
       shifts_[loop.var] = begin;
       settled = true;
       for (std::size_t v = 0; v < shifts_.size(); ++v) {
@@ -170,10 +199,20 @@ class RoleWalk {
         shifts_[v] = joined;
       }
     }
+    if (!as_often) forget_written(at, end);
     return end + 1;
   }
 
-  void take_length(const MaybeShift& length, bool barriers) {
+  void forget_written(std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) {
+      for (VarId v = 0; v < max_variables; ++v) {
+        if (writes(code_[i], v)) shifts_[v] = std::nullopt;
+      }
+    }
+  }
+
+  /// Returns whether items at the distance of a period have it in common.
+  bool take_length(const MaybeShift& length, bool barriers) {
     const bool known = length && length->step == 0;
     const bool fixed = barriers || !item_loop_;
     if (!known && fixed) alike_ = false;
@@ -182,27 +221,35 @@ class RoleWalk {
     if (period_ > longest_period) period_ = items_;
     if (known && fixed) fixed_period_ = std::lcm(fixed_period_, length->period);
     alike_ = alike_ && fixed_period_ <= longest_period;
+    return known;
   }
 
   const std::vector<Instruction>& code_;
+  std::vector<LoopFacts> facts_;
   std::optional<std::size_t> item_loop_;
   std::int64_t items_;
+  std::int64_t budget_ = most_walked;
   Shifts shifts_;
   std::int64_t period_ = 1, fixed_period_ = 1;
   bool alike_ = true;
 };
 
-/// Executes a role for one item, counting instructions.
+/// Executes a role for one item, counting instructions, after what stands before the items' loop.
 class RoleCount {
  public:
-  RoleCount(const std::vector<Instruction>& code, std::size_t from, std::size_t to,
-            std::int64_t& budget)
-      : code_(code), to_(to), budget_(budget) {
-    variables_.fill(0);
-    from_ = from;
+  RoleCount(const Role& role, std::optional<std::size_t> item_loop, std::int64_t& budget)
+      : code_(role.code), facts_(loop_facts(role.code)), to_(role.code.size()), budget_(budget) {
+    if (item_loop) {
+      block(0, *item_loop);
+      from_ = *item_loop + 1;
+      to_ = facts_[*item_loop].end;
+      item_ = std::get<Loop>(code_[*item_loop]).var;
+    }
+    before_ = variables_;
   }
-  std::int64_t count(VarId item, std::int64_t value) {
-    variables_[item] = value;
+  double count(std::int64_t item) {
+    variables_ = before_;
+    variables_[item_] = item;
     return block(from_, to_);
   }
 
@@ -216,15 +263,14 @@ class RoleCount {
     return static_cast<std::int64_t>(sum);
   }
 
-  std::int64_t block(std::size_t from, std::size_t to) {
-    std::int64_t steps = 0;
+  double block(std::size_t from, std::size_t to) {
+    double steps = 0;
     for (std::size_t i = from; i < to && budget_ > 0; ++i) {
       --budget_;
       ++steps;
       if (const auto* loop = std::get_if<Loop>(&code_[i])) {
-        const std::size_t end = end_of(code_, i);
-        steps += iterations(*loop, i + 1, end);
-        i = end;
+        steps += iterations(*loop, i + 1, facts_[i]);
+        i = facts_[i].end;
       } else if (const auto* let = std::get_if<Let>(&code_[i])) {
         variables_[let->var] = result(*let);
       }
@@ -232,19 +278,19 @@ class RoleCount {
     return steps;
   }
 
-  std::int64_t iterations(const Loop& loop, std::size_t body, std::size_t end) {
+  double iterations(const Loop& loop, std::size_t body, const LoopFacts& facts) {
     const std::int64_t first = value(loop.begin), last = value(loop.end), by = value(loop.step);
     if (by <= 0 || first >= last) return 0;
-    const std::int64_t times = 1 + (last - first - 1) / by;
-    const bool innermost =
-        std::none_of(code_.begin() + static_cast<std::ptrdiff_t>(body),
-                     code_.begin() + static_cast<std::ptrdiff_t>(end),
-                     [](const Instruction& i) { return std::holds_alternative<Loop>(i); });
-    if (innermost) return times * static_cast<std::int64_t>(end - body);
-    std::int64_t steps = 0;
+    const auto times = static_cast<std::int64_t>(
+        1 + (static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first) - 1) /
+                static_cast<std::uint64_t>(by));
+    if (facts.innermost) {
+      return static_cast<double>(times) * static_cast<double>(facts.end - body);
+    }
+    double steps = 0;
     for (std::int64_t i = 0; i < times && budget_ > 0; ++i) {
       variables_[loop.var] = first + i * by;
-      steps += block(body, end);
+      steps += block(body, facts.end);
     }
     return steps;
   }
@@ -268,13 +314,15 @@ class RoleCount {
   }
 
   const std::vector<Instruction>& code_;
+  std::vector<LoopFacts> facts_;
   std::size_t from_ = 0, to_;
+  VarId item_ = var_cluster;
   std::int64_t& budget_;
-  std::array<std::int64_t, max_variables> variables_;
+  std::array<std::int64_t, max_variables> variables_{}, before_{};
 };
 
-/// The one loop of a role, outside of all others, that goes from its cluster's number to a
-/// constant by a constant.
+/// The one loop of a role, outside of all others, that goes from its cluster's number, or a
+/// constant beyond, to a constant by a constant.
 std::optional<std::size_t> item_loop(const Role& role) {
   std::optional<std::size_t> found;
   std::size_t depth = 0;
@@ -283,7 +331,7 @@ std::optional<std::size_t> item_loop(const Role& role) {
     const auto* loop = std::get_if<Loop>(&role.code[i]);
     if (loop == nullptr || depth++ > 0) continue;
     if (found) return std::nullopt;
-    const bool from_cluster = loop->begin.terms.size() == 1 &&
+    const bool from_cluster = loop->begin.terms.size() == 1 && loop->begin.constant >= 0 &&
                               loop->begin.terms.front().var == var_cluster &&
                               loop->begin.terms.front().coefficient == 1;
     if (!from_cluster || !is_constant(loop->end) || !is_constant(loop->step)) return std::nullopt;
@@ -305,17 +353,10 @@ class StepCount {
     const std::int64_t samples = std::min(count, most_samples);
     double steps = 0;
     for (const Role& role : kernel_.roles) {
-      std::size_t from = 0, to = role.code.size();
-      VarId item = var_cluster;
-      if (repetition_.looped) {
-        from = *item_loop(role);
-        item = loop_at(role, from).var;
-        to = end_of(role.code, from++);
-      }
-      RoleCount role_count(role.code, from, to, budget_);
+      RoleCount role_count(role, repetition_.looped ? item_loop(role) : std::nullopt, budget_);
       for (std::int64_t i = 0; i < samples; ++i) {
         const std::int64_t at = first + (2 * i + 1) * count / (2 * samples);
-        steps += static_cast<double>(role.copies * role_count.count(item, at));
+        steps += static_cast<double>(role.copies) * role_count.count(at);
       }
     }
     return samples == 0 ? 0 : steps / static_cast<double>(samples) * static_cast<double>(count);
@@ -353,14 +394,6 @@ void rename(Instruction& instruction, VarId from, VarId to) {
   if (auto* await = std::get_if<AwaitSignal>(&instruction)) in(await->index, await->count);
 }
 
-/// Whether an instruction gives `var` a value.
-bool writes(const Instruction& instruction, VarId var) {
-  if (const auto* loop = std::get_if<Loop>(&instruction)) return loop->var == var;
-  if (const auto* let = std::get_if<Let>(&instruction)) return let->var == var;
-  const auto* raster = std::get_if<Raster>(&instruction);
-  return raster != nullptr && (raster->row == var || raster->col == var);
-}
-
 /// Number of instructions that write `var`.
 std::ptrdiff_t writers(const Role& role, VarId var) {
   return std::count_if(role.code.begin(), role.code.end(),
@@ -381,8 +414,10 @@ std::optional<Repetition> repetition(const Kernel& kernel) {
     result.step = first.step.constant;
   }
   std::int64_t barriers = 1;
-  if (result.items < 1 || result.items > longest_period || result.step > longest_period)
+  if (result.items < 1 || result.items > longest_period || result.step < 1 ||
+      result.step > longest_period) {
     return std::nullopt;
+  }
   for (const Role& role : kernel.roles) {
     if (role.variables.size() >= max_variables) return std::nullopt;
     std::optional<std::size_t> loop;
@@ -433,7 +468,7 @@ Kernel without_items(Kernel kernel, const Repetition& repetition, std::int64_t f
       Loop& loop = std::get<Loop>(role.code[body]);
       from = loop.var;
       loop.end.constant -= count;
-      end = end_of(role.code, body++);
+      end = loop_facts(role.code)[body++].end;
     }
     for (std::size_t i = body; i < end; ++i) rename(role.code[i], from, item);
     const std::array<Instruction, 3> lets = shifted(item, from, first, count);

@@ -144,6 +144,47 @@ TEST_CASE("Items that differ without end, or depend on each other, do not repeat
   CHECK_FALSE(repetition_of("      collective allreduce ranks 8 bytes 1024\n"));
 }
 
+TEST_CASE("What a tile leaves to the next one is unknown") {
+  const auto tiles = [](const std::string& body) {
+    return repetition_of("      let p = 0\n      for tile in cluster .. 96 step 12\n" + body,
+                         "grid 12 cluster 1");
+  };
+  const std::string loop = "        for k in 0 .. p\n          wait b\n";
+  const auto with_barrier = [](const std::string& body) {
+    return repetition(
+        parse_text("tessera-trace 1\nsection s repeat 1\n  op o x y\n  kernel k op o grid 12 "
+                   "cluster 1 scratchpad 0\n    barrier b\n    role r\n      let p = 0\n"
+                   "      for tile in cluster .. 96 step 12\n" +
+                       body +
+                       "    role q\n      for tile in cluster .. 96 step 12\n        arrive b\n",
+                   "t.trace")
+            .sections.front()
+            .kernels.front());
+  };
+  CHECK_FALSE(with_barrier(loop + "        let p = -p + 1\n"));
+  CHECK_FALSE(with_barrier("        let p = p + 1\n" + loop));
+  CHECK(with_barrier("        let p = 2\n" + loop));
+  // Out of a loop that runs an unknown number of times likewise.
+  CHECK_FALSE(
+      with_barrier("        raster row col = tile in 12 x 8 group 4\n        let p = 0\n"
+                   "        for i in 0 .. row\n          let p = p + 1\n" +
+                   loop));
+  // Items count from 0.
+  CHECK(tiles("        setup 1\n"));
+  CHECK_FALSE(repetition_of("      for tile in cluster - 12 .. 96 step 12\n        setup 1\n",
+                            "grid 12 cluster 1"));
+}
+
+TEST_CASE("What stands before the loop over tiles is known where steps are counted") {
+  const Section whole = section(
+      "      let n = 5\n      for tile in cluster .. 96 step 12\n        for i in 0 .. n\n"
+      "          setup 1\n",
+      "grid 12 cluster 1");
+  const Kernel& kernel = whole.kernels.front();
+  // An item: the loop inside, and a setup in each of its 5 iterations.
+  CHECK(*steps_of_items(kernel, *repetition(kernel), 12, 24) == Approx(24 * (1 + 5)));
+}
+
 TEST_CASE("Without some items, the others do what they did, where they did it") {
   const Section whole = section(stairs);
   const Kernel& kernel = whole.kernels.front();
