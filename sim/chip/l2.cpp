@@ -192,16 +192,16 @@ void L2::attach(const Section& section, const CacheBefore& before) {
     if (before.copies > 0) {
       const double capacity = static_cast<double>(capacity_lines_ * line_bytes_) *
                               static_cast<double>(partitions_.size());
-      const auto kept = [&](int runs) {
-        return 1 - overfull_share(brought_by(section, footprint, runs) / capacity);
+      const auto kept = [&](int runs, bool one_copy) {
+        return 1 - overfull_share(brought_by(section, footprint, runs, one_copy) / capacity);
       };
-      const double kept_copies = kept(before.copies);
+      const double kept_copies = kept(before.copies, false);
       for (const int i : footprint.loaded) {
         if (!is_copied(section, footprint, i)) continue;
         install_share(i, tensors[static_cast<std::size_t>(i)], kept_copies);
       }
       // Every run reads the same inputs, which nobody writes in between.
-      kept_inputs = kept(1);
+      kept_inputs = kept(1, true);
     }
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       if (tensors[i].warm) install_share(static_cast<int>(i), tensors[i], kept_inputs);
@@ -233,14 +233,15 @@ void L2::install_share(int tensor, const Tensor& shape, double share) {
   visit(tensors_[static_cast<std::size_t>(tensor)], 0, 0, shape.rows, shape.cols, install_lines);
 }
 
-double L2::brought_by(const Section& section, const L2Footprint& footprint, int runs) const {
+double L2::brought_by(const Section& section, const L2Footprint& footprint, int runs,
+                      bool one_copy) const {
   const double partitions = replicate_far_ ? static_cast<double>(partitions_.size()) : 1;
   double bytes = 0;
   for (const int i : footprint.loaded) {
     const Tensor& tensor = section.tensors[static_cast<std::size_t>(i)];
     bytes += static_cast<double>(tensor.size().value) *
              (is_copied(section, footprint, i) ? runs : 1) *
-             (tensor.warm ? partitions : (1 + partitions) / 2);
+             (tensor.warm && !one_copy ? partitions : (1 + partitions) / 2);
   }
   for (const int i : footprint.written) {
     if (footprint.loaded.count(i) != 0) continue;
@@ -254,7 +255,7 @@ void L2::begin_full(const Section& section, const CacheBefore& before,
   const auto size_of = [&](int tensor) {
     return section.tensors[static_cast<std::size_t>(tensor)].size().value;
   };
-  const double brought = brought_by(section, footprint, 1);
+  const double brought = brought_by(section, footprint, 1, false);
   std::int64_t written = 0, largest = 0, cached = 0, most_cached = 0;
   for (const OpRecord& op : section.ops) most_cached += op.compulsory_write.value;
   for (const int i : footprint.written) {

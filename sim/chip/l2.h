@@ -169,8 +169,10 @@ class L2 {
   // Puts a share of a tensor's lines in, those that a hash of their addresses chooses.
   void install_share(int tensor, const Tensor& shape, double share);
   // Bytes that so many runs on copies of their own bring in: what all cores read stands in each
-  // partition, what one core reads in one or two of them, what is only written in one.
-  double brought_by(const Section& section, const L2Footprint& footprint, int runs) const;
+  // partition, what one core reads in one or two of them, what is only written in one. `one_copy`:
+  // all that is read counts as by one core, as its copy in one partition is enough.
+  double brought_by(const Section& section, const L2Footprint& footprint, int runs,
+                    bool one_copy) const;
   // Makes room for `lines` of an old section's.
   Cycles evict_old(Cycles now, int partition, std::int64_t lines);
   // Takes segments that have been evicted off the front of those that became dirty.
