@@ -212,6 +212,9 @@ void L2::attach(const Section& section, const CacheBefore& before) {
 }
 
 void L2::install_share(int tensor, const Tensor& shape, double share) {
+  // Less than half a line is none: tensors far beyond the L2 are not gone through for it.
+  if (share * static_cast<double>(shape.size().value) < 0.5 * static_cast<double>(line_bytes_))
+    return;
   // A line is there if the upper half of its hash is below this.
   const double below = std::ldexp(share, 32);
   const auto install_lines = [&](std::int64_t index, LineMask lines, std::int64_t count) {
