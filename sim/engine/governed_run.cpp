@@ -76,7 +76,7 @@ class Simulator {
  public:
   Simulator(Jobs& run, const SimulationOptions& options, const ChipConfig& chip)
       : run_(run), options_(options) {
-    if (options_.clock_mhz > 0 && !samples()) return;
+    if (options_.clock_mhz > 0 && !options_.takes_samples()) return;
     double whole_us = 0, glimpse_us = 0;
     for (const SectionJob& job : run_.jobs) {
       samples_.push_back(sampled(*job.section, chip));
@@ -89,11 +89,6 @@ class Simulator {
 
   /// Whether a glance costs much less than the simulation.
   bool can_glance() const { return can_glance_; }
-
-  /// Whether simulate() takes samples.
-  bool samples() const {
-    return options_.sampling && options_.activity_bins == 0 && !options_.timeline;
-  }
 
   /// About what simulate() would count; false if that cannot be told.
   bool glance(const ChipConfig& clocked) {
@@ -122,7 +117,7 @@ class Simulator {
   void simulate(const ChipConfig& clocked, bool last_of_process) {
     SimulationOptions options = options_;
     options.last_of_process = last_of_process;
-    if (!samples()) {
+    if (!options_.takes_samples()) {
       start(run_.jobs, clocked, options);
       return;
     }
@@ -250,7 +245,7 @@ void run_at_governed_clock(Jobs& run, const Trace& trace, const ChipConfig& chip
     if (locked) return;
     const PowerProfile profile = simulated_profile(run, trace, clocked, options.operands);
     const double allowed = allowed_mhz(profile);
-    if (simulator.samples() && profile.seconds >= least_moved_s &&
+    if (options.takes_samples() && profile.seconds >= least_moved_s &&
         std::abs(clock - allowed) <= most_moved_steps * clock_step_mhz) {
       simulator.move_to(std::floor(allowed), clocked);
       return;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -242,10 +241,14 @@ SampledSection sampled(const Section& section, const ChipConfig& chip) {
   SampledSection sample;
   sample.shorter = sample.longer = sample.glimpse = section;
   double whole_us = 0, both_us = 0, glimpse_us = 0;
-  for (const Kernel& kernel : section.kernels) whole_us += whole_kernel_us(section, kernel, chip);
+  std::vector<double> kernel_us;
+  for (const Kernel& kernel : section.kernels) {
+    kernel_us.push_back(whole_kernel_us(section, kernel, chip));
+    whole_us += kernel_us.back();
+  }
   for (std::size_t i = 0; i < section.kernels.size(); ++i) {
     const Kernel& kernel = section.kernels[i];
-    const double us = whole_kernel_us(section, kernel, chip);
+    const double us = kernel_us[i];
     // An error of a kernel counts by its share s of the whole: for independent errors in proportion
     // to 1 / length, lengths in proportion to s^(2/3) cost least.
     const double weight = std::max(std::pow(us / whole_us, 2.0 / 3), least_weight);

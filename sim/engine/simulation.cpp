@@ -250,7 +250,7 @@ RunResult simulate(const Trace& trace, const ChipConfig& chip, const SimulationO
     inputs += name(options.memory);
     result.notes.push_back(fmt::format("the memory is the {} model", name(options.memory)));
   }
-  if (options.sampling && !options.timeline && options.activity_bins == 0) {
+  if (options.takes_samples()) {
     inputs += "sampling";
     result.notes.push_back(
         run.sampled == 0

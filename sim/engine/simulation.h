@@ -42,6 +42,7 @@ struct SimulationOptions {
   /// Long kernels that repeat themselves are simulated in part (sim/engine/sampling.h). Without
   /// effect where activity or a timeline is asked for, which need all of them.
   bool sampling = false;
+  bool takes_samples() const { return sampling && activity_bins == 0 && !timeline; }
   /// > 0: the clock is locked here, whatever the power.
   double clock_mhz = 0;
   /// How long the workload is repeated: the governor lets a short burst run faster.
